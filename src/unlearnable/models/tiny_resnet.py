@@ -1,0 +1,61 @@
+"""A residual network small enough to train on a laptop's CPU in seconds."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class _Block(nn.Module):
+    """Basic residual block (He et al., 2016): two 3×3 convolutions and a shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
+            if stride != 1 or in_channels != out_channels
+            else nn.Identity()
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return torch.relu(out + self.downsample(x))
+
+
+class TinyResNet(nn.Module):
+    """A three-stage ResNet with one basic block a stage and the CIFAR stem (3×3, no max-pooling).
+
+    Its ten convolution and linear layers carry torchvision's names (`layer2.0.conv1`, `fc`).
+
+    Args:
+        num_classes: Length of the output.
+        in_channels: Channels of the input images.
+        width: Channels of the first stage; the others have twice and four times as many.
+        stem_stride: Stride of the first convolution; 2 quarters the cost on 32×32 images.
+    """
+
+    def __init__(self, num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = nn.Sequential(_Block(width, width, 1))
+        self.layer2 = nn.Sequential(_Block(width, 2 * width, 2))
+        self.layer3 = nn.Sequential(_Block(2 * width, 4 * width, 2))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(4 * width, num_classes)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(torch.flatten(self.avgpool(x), 1))  # type: ignore[no-any-return]
+
+
+def tiny_resnet(num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> TinyResNet:
+    """Builds a `TinyResNet`; see there for the arguments."""
+    return TinyResNet(num_classes, in_channels=in_channels, width=width, stem_stride=stem_stride)
