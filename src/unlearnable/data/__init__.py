@@ -1,0 +1,8 @@
+"""LightningDataModules, one file a source; images live as 8-bit tensors."""
+
+from unlearnable.data.cifar10 import Cifar10
+from unlearnable.data.digits import Digits
+from unlearnable.data.images import Batches, ImageSet, Targets, stratified
+from unlearnable.data.module import ImageDataModule
+
+__all__ = ["Batches", "Cifar10", "Digits", "ImageDataModule", "ImageSet", "Targets", "stratified"]
