@@ -1,1 +1,1 @@
-"""placeholder."""
+"""How far are we from true unlearnability? SAL and UD of unlearnable examples."""

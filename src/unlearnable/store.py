@@ -1,0 +1,298 @@
+"""The content-addressed store: what was expensive to make is made once, under a lock, and checked when read.
+
+An entry is a folder `<root>/<kind>/<digest>/`, whose digest is that of the *key*: a JSON value with exactly what the
+content depends on. It is made in `<root>/partial/<kind>-<digest>/`, which survives an interruption so that the maker
+can resume, and renamed into place when it is whole. `log.jsonl` says what was made, reused, evicted and set aside.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+_MANIFEST = "entry.json"
+_STARTED = time.time()
+_GRACE_SECONDS = 3600.0
+_CHUNK = 1 << 20
+
+
+class StoreWarning(UserWarning):
+    """Something in the store had to be set aside or could not be kept to its size."""
+
+
+def digest_of(key: Any) -> str:
+    """The first 32 hexadecimal digits of the SHA-256 of `key` as canonical JSON.
+
+    Raises:
+        TypeError: if `key` holds what JSON cannot.
+    """
+    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+def code_digest(*modules: ModuleType) -> str:
+    """A digest of what modules (for packages: all their files) *do*: comments, layout and docstrings do not count.
+
+    Part of a key, so that results of older code are not taken for those of newer code.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        origin = Path(str(module.__file__))
+        for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                    node.body = node.body[1:]
+            digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file so that a reader, or an interruption, sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One whole entry.
+
+    Attributes:
+        kind: `poison`, `trajectory`, `sal` and so on.
+        digest: Of the key.
+        path: Its folder.
+        seconds: What making it took, over all tries.
+        files: Name → SHA-256.
+        reused: Whether it was there already.
+    """
+
+    kind: str
+    digest: str
+    path: Path
+    seconds: float
+    files: Mapping[str, str]
+    reused: bool = True
+
+    def __truediv__(self, name: str) -> Path:
+        """The path of one of its files."""
+        if name not in self.files:
+            raise KeyError(f"The {self.kind} entry {self.path} has no file {name!r}; it has {sorted(self.files)}.")
+        return self.path / name
+
+    def damaged(self) -> str | None:
+        """The first file that is missing or whose content is not what was written; None if all are whole."""
+        for name, digest in self.files.items():
+            path = self.path / name
+            if not path.is_file() or _sha256(path) != digest:
+                return name
+        return None
+
+
+class Store:
+    """A store under `root`, shared by any number of processes.
+
+    Args:
+        root: Its folder, created with the first entry. It is in no key: a store can be moved.
+        reuse: False makes anew, and replaces, whatever was stored before this process started.
+        max_gb: Size in 10⁹ bytes above which the entries that were not used for longest are evicted, except those
+            used in the last hour or by this process; None keeps all.
+    """
+
+    def __init__(self, root: str | Path, *, reuse: bool = True, max_gb: float | None = None) -> None:
+        if max_gb is not None and not max_gb > 0:
+            raise ValueError(f"`store.max_gb` must be positive, or null for no limit; got {max_gb}.")
+        self.root = Path(root).expanduser().absolute()
+        self.reuse, self.max_gb = reuse, max_gb
+
+    def find(self, kind: str, key: Any) -> Entry | None:
+        """The entry for `key`, all of its files checked; None if there is none (or none that may be reused).
+
+        A corrupt entry is moved to `<root>/corrupt/` with a `StoreWarning`.
+        """
+        digest = digest_of(key)
+        folder = self.root / kind / digest
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not self.reuse and manifest["created"] < _STARTED:
+            return None
+        entry = Entry(kind, digest, folder, manifest["seconds"], manifest["files"])
+        if (damaged := entry.damaged()) is not None:
+            aside = self.root / "corrupt" / f"{kind}-{digest}-{time.time_ns()}"
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(aside)
+            self._log("corrupt", kind, digest)
+            warnings.warn(
+                f"{folder / damaged} is not what was stored. The entry was moved to {aside} and will be made anew.",
+                StoreWarning,
+                stacklevel=2,
+            )
+            return None
+        os.utime(folder / _MANIFEST)  # the time of last use, for eviction
+        return entry
+
+    def obtain(
+        self,
+        kind: str,
+        key: Any,
+        make: Callable[[Path], None],
+        *,
+        waiting: Callable[[], None] | None = None,
+    ) -> Entry:
+        """The entry for `key`; if there is none, `make(folder)` writes its files, once, whoever else asks.
+
+        Args:
+            kind: Kind of entry.
+            key: JSON value with exactly what the content depends on.
+            make: Fills a folder. It may find there what an interrupted try left behind.
+            waiting: Called once if another process is making the entry.
+        """
+        if entry := self._reuse(kind, key):
+            return entry
+        digest = digest_of(key)
+        with self._locked(kind, digest, waiting):
+            if entry := self._reuse(kind, key):  # made while this process waited
+                return entry
+            partial = self.partial(kind, key)
+            if not self.reuse and partial.stat().st_mtime < _STARTED:
+                shutil.rmtree(partial)
+                partial.mkdir()
+            before = _read_seconds(partial)
+            start = time.monotonic()
+            try:
+                make(partial)
+            except BaseException:
+                write_atomically(partial / ".seconds", str(before + time.monotonic() - start))
+                raise
+            entry = self._publish(kind, key, partial, before + time.monotonic() - start)
+        self._evict()
+        return entry
+
+    def partial(self, kind: str, key: Any) -> Path:
+        """The folder in which the entry for `key` is being made; created if it is not there."""
+        folder = self.root / "partial" / f"{kind}-{digest_of(key)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """The log's records, oldest first: `{time, pid, event, kind, digest, seconds}`."""
+        path = self.root / "log.jsonl"
+        if path.exists():
+            yield from (json.loads(line) for line in path.read_text().splitlines())
+
+    def _reuse(self, kind: str, key: Any) -> Entry | None:
+        entry = self.find(kind, key)
+        if entry is not None:
+            self._log("reused", kind, entry.digest)
+        return entry
+
+    @contextmanager
+    def _locked(self, kind: str, digest: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{kind}-{digest}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _publish(self, kind: str, key: Any, partial: Path, seconds: float) -> Entry:
+        (partial / ".seconds").unlink(missing_ok=True)
+        names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
+        files = {name: _sha256(partial / name) for name in names}
+        digest = digest_of(key)
+        manifest = {"kind": kind, "key": key, "created": time.time(), "seconds": seconds, "files": files}
+        write_atomically(partial / _MANIFEST, json.dumps(manifest, indent=1))
+        final = self.root / kind / digest
+        final.parent.mkdir(exist_ok=True)
+        if final.exists():  # `reuse=False` replaces it
+            self._remove(final)
+        partial.rename(final)
+        self._log("made", kind, digest, seconds=round(seconds, 3))
+        return Entry(kind, digest, final, seconds, files, reused=False)
+
+    def _remove(self, folder: Path) -> None:
+        """Deletes an entry so that no process can see a part of it."""
+        bin_ = self.root / "partial" / f".removed-{folder.name}-{time.time_ns()}"
+        bin_.parent.mkdir(exist_ok=True)
+        folder.rename(bin_)
+        shutil.rmtree(bin_, ignore_errors=True)
+
+    def _evict(self) -> None:
+        if self.max_gb is None:
+            return
+        entries = []
+        for manifest in self.root.glob(f"*/*/{_MANIFEST}"):
+            folder = manifest.parent
+            if folder.parent.name in ("partial", "corrupt"):
+                continue
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            entries.append((manifest.stat().st_mtime, size, folder))
+        total = sum(size for _, size, _ in entries)
+        for used, size, folder in sorted(entries):
+            if total <= self.max_gb * 1e9:
+                return
+            if used > min(_STARTED, time.time() - _GRACE_SECONDS):
+                break  # in use, or may be
+            self._remove(folder)
+            self._log("evicted", folder.parent.name, folder.name)
+            total -= size
+        if total > self.max_gb * 1e9:
+            warnings.warn(
+                f"The store {self.root} holds {total / 1e9:.2f} GB, over store.max_gb = {self.max_gb}: "
+                "all that is left was used in the last hour.",
+                StoreWarning,
+                stacklevel=2,
+            )
+
+    def _log(self, event: str, kind: str, digest: str, **details: Any) -> None:
+        record = {"time": round(time.time(), 3), "pid": os.getpid(), "event": event, "kind": kind, "digest": digest}
+        line = json.dumps({**record, **details}) + "\n"
+        # One write in append mode: lines of parallel processes do not mix.
+        descriptor = os.open(self.root / "log.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _read_seconds(partial: Path) -> float:
+    try:
+        return float((partial / ".seconds").read_text())
+    except (FileNotFoundError, ValueError):
+        return 0.0
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from unlearnable import store as store_module
+from unlearnable.store import Store, StoreWarning, code_digest, digest_of, write_atomically
+
+
+def put(text: str, calls: list[str] | None = None):
+    def make(folder: Path) -> None:
+        if calls is not None:
+            calls.append(text)
+        (folder / "content.txt").write_text(text)
+
+    return make
+
+
+def events(store: Store) -> list[str]:
+    return [record["event"] for record in store.history()]
+
+
+def test_an_entry_is_made_once_and_then_reused(tmp_path: Path) -> None:
+    calls: list[str] = []
+    store = Store(tmp_path)
+    first = store.obtain("poison", {"a": 1}, put("x", calls))
+    second = store.obtain("poison", {"a": 1}, put("x", calls))
+    assert calls == ["x"]
+    assert (second / "content.txt").read_text() == "x"
+    assert (first.reused, second.reused) == (False, True)
+    assert events(store) == ["made", "reused"]
+
+
+def test_the_key_decides_and_its_order_does_not() -> None:
+    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
+    assert digest_of({"a": 1}) != digest_of({"a": 2})
+
+
+def test_a_store_can_be_moved(tmp_path: Path) -> None:
+    Store(tmp_path / "one").obtain("sal", 1, put("x"))
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert Store(tmp_path / "two").find("sal", 1) is not None
+
+
+def test_a_failed_maker_leaves_no_entry_and_its_successor_resumes(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def interrupted(folder: Path) -> None:
+        (folder / "half").write_text("1")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.obtain("poison", 1, interrupted)
+    assert store.find("poison", 1) is None
+    seen: list[bool] = []
+
+    def resume(folder: Path) -> None:
+        seen.append((folder / "half").exists())
+        (folder / "whole").write_text("2")
+
+    entry = store.obtain("poison", 1, resume)
+    assert seen == [True]
+    assert set(entry.files) == {"half", "whole"}
+
+
+def test_a_corrupt_entry_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    entry = store.obtain("poison", 1, put("good"))
+    (entry.path / "content.txt").write_text("evil")
+    with pytest.warns(StoreWarning, match="not what was stored"):
+        again = store.obtain("poison", 1, put("good"))
+    assert (again / "content.txt").read_text() == "good"
+    assert len(list((tmp_path / "corrupt").iterdir())) == 1
+
+
+def test_reuse_false_ignores_what_was_there_before_but_not_what_it_made(tmp_path: Path, monkeypatch) -> None:
+    Store(tmp_path).obtain("poison", 1, put("old"))
+    monkeypatch.setattr(store_module, "_STARTED", time.time() + 1e-6)
+    time.sleep(0.01)
+    store = Store(tmp_path, reuse=False)
+    calls: list[str] = []
+    assert (store.obtain("poison", 1, put("new", calls)) / "content.txt").read_text() == "new"
+    store.obtain("poison", 1, put("new", calls))
+    assert calls == ["new"]
+
+
+def test_reuse_false_does_not_resume_an_older_try(tmp_path: Path, monkeypatch) -> None:
+    (Store(tmp_path).partial("poison", 1) / "half").write_text("old")
+    monkeypatch.setattr(store_module, "_STARTED", time.time() + 0.01)
+    time.sleep(0.02)
+    entry = Store(tmp_path, reuse=False).obtain("poison", 1, put("new"))
+    assert set(entry.files) == {"content.txt"}
+
+
+def test_the_entry_unused_for_longest_is_evicted(tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+    entries = [store.obtain("poison", number, put("x" * 1000)) for number in range(3)]
+    two_hours_ago = time.time() - 7200
+    for age, entry in zip((30, 10, 20), entries, strict=True):  # 0 is the oldest, then 2
+        os.utime(entry.path / "entry.json", (two_hours_ago - age, two_hours_ago - age))
+    monkeypatch.setattr(store_module, "_STARTED", time.time())
+    size = sum(path.stat().st_size for path in entries[0].path.iterdir())
+    limited = Store(tmp_path, max_gb=2.5 * size / 1e9)
+    limited.obtain("poison", 3, put("x" * 1000))
+    assert [store.find("poison", number) is not None for number in range(4)] == [False, True, False, True]
+
+
+def test_entries_in_use_are_not_evicted(tmp_path: Path) -> None:
+    store = Store(tmp_path, max_gb=1e-9)
+    with pytest.warns(StoreWarning, match=r"over store\.max_gb"):
+        store.obtain("poison", 1, put("x"))
+    assert store.find("poison", 1) is not None
+
+
+def _slow(root: Path) -> None:
+    def make(folder: Path) -> None:
+        time.sleep(0.5)
+        (folder / "content.txt").write_text(str(os.getpid()))
+
+    Store(root).obtain("poison", 1, make)
+
+
+def test_parallel_processes_make_an_entry_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_slow, args=(tmp_path,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert sorted(events(Store(tmp_path))) == ["made", "reused", "reused"]
+
+
+def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_atomically(path, json.dumps(1))
+    write_atomically(path, json.dumps(2))
+    assert json.loads(path.read_text()) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def module_of(path: Path, source: str) -> types.ModuleType:
+    path.write_text(source)
+    module = types.ModuleType("m")
+    module.__file__ = str(path)
+    return module
+
+
+def test_code_digest_sees_code_and_not_comments(tmp_path: Path) -> None:
+    plain = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 1\n"))
+    prose = code_digest(module_of(tmp_path / "m.py", '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n'))
+    other = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 2\n"))
+    assert plain == prose != other
