@@ -1,0 +1,117 @@
+"""The training set as a poison sees it: batches of floats on the device, however large the whole is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+T = TypeVar("T")
+
+RESIDENT_BYTES = 2**30
+"""Up to this size images move to the accelerator, and scratch tensors stay in memory, as a whole."""
+
+
+class Batch(NamedTuple):
+    """Images in [0, 1] and labels on the device, and their rows in the training set (on the CPU)."""
+
+    images: Float[Tensor, "b c h w"]
+    labels: Int64[Tensor, " b"]
+    rows: Int64[Tensor, " b"]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a poison is made for.
+
+    Attributes:
+        images: All images, 8-bit; may be memory-mapped, so read them through `batches` only.
+        labels: Their classes.
+        num_classes: Classes of the data set, which may be more than occur in `labels`.
+        seed: Source of all randomness, through `stream`.
+        device: Where batches go.
+        progress: Whether `bar` shows a progress bar (on a terminal).
+        work_dir: Private folder that survives an interruption, or None.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    num_classes: int
+    seed: int
+    device: torch.device
+    progress: bool = False
+    work_dir: Path | None = None
+    _source: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        resident = self.device.type != "cpu" and self.images.nbytes <= RESIDENT_BYTES
+        object.__setattr__(self, "_source", self.images.to(self.device) if resident else self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def stream(self, *purpose: str | int) -> torch.Generator:
+        """Returns a CPU generator that depends on the seed and the purpose alone.
+
+        Each stage, and each batch of a stage, draws from its own stream: an interrupted generation goes on with the
+        same numbers, and one stage's draws never shift another's.
+        """
+        digest = hashlib.sha256("/".join(map(str, (self.seed, *purpose))).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+    def read(self, rows: Int64[Tensor, " b"]) -> Batch:
+        """Returns the images and labels of these rows."""
+        index = rows.to(self._source.device)
+        images = self._source[index].to(self.device, non_blocking=True)
+        images = images.float().div_(255).contiguous(memory_format=torch.channels_last)
+        return Batch(images, self.labels[rows].to(self.device), rows)
+
+    def batches(
+        self, size: int, *, shuffle: torch.Generator | None = None, rows: Int64[Tensor, " m"] | None = None
+    ) -> Iterator[Batch]:
+        """Yields the data set (or the given rows of it) once, in order or shuffled by the generator."""
+        order = torch.arange(len(self)) if rows is None else rows
+        if shuffle is not None:
+            order = order[torch.randperm(len(order), generator=shuffle)]
+        for part in order.split(size):
+            # Sorted within the batch, so that a memory-mapped file is read in one direction.
+            yield self.read(part.sort().values if shuffle is not None else part)
+
+    def endless(self, size: int, *, shuffle: torch.Generator) -> Iterator[Batch]:
+        """Yields shuffled batches for ever; each pass sees every row once."""
+        while True:
+            yield from self.batches(size, shuffle=shuffle)
+
+    def noise_store(self, name: str) -> Tensor:
+        """Returns zeros for one noise image per row: in memory when small, else half precision in `work_dir`.
+
+        Half precision keeps 11 bits, an error of at most 1/64 of a grey level for noise up to 32/255.
+        """
+        count = self.images.numel()
+        if count * 4 <= RESIDENT_BYTES or self.work_dir is None:
+            return torch.zeros(self.images.shape)
+        path = self.work_dir / f"{name}.f16"
+        path.unlink(missing_ok=True)
+        flat = torch.from_file(str(path), shared=True, size=count, dtype=torch.float16)
+        return flat.view(self.images.shape)
+
+    def bar(self, steps: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+        """Wraps an iterable in a progress bar: quiet unless wanted and on a terminal."""
+        from tqdm import tqdm
+
+        wrapped: Iterable[T] = tqdm(
+            steps, desc=description, total=total, leave=False, disable=None if self.progress else True
+        )
+        return wrapped

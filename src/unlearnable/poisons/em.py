@@ -1,0 +1,166 @@
+"""Error-minimising noise (EM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.poisons._base import Perturb, Poison, save_atomically
+from unlearnable.poisons._budget import Norm, project, steepest_step
+from unlearnable.poisons._checks import at_least_one, positive
+from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons._descent import descend, random_start
+from unlearnable.poisons._surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
+
+
+class EM(Poison):
+    """Error-minimising noise: the training loss falls before the network has learnt anything from the images.
+
+    From `Unlearnable Examples: Making Personal Data Unexploitable <https://arxiv.org/abs/2101.04898>`_ (Huang et al.,
+    ICLR 2021), Algorithm 1. It solves min_θ Σ_i min_{‖δ_i‖ ≤ ρ} L(f_θ(x_i + δ_i), y_i), equation 1, by turns: M
+    batches of training for the surrogate θ, then T steps of descent for every δ_i,
+
+        δ ← Π_ρ(δ − α·sign ∇_δ L(f_θ(x + δ), y)),
+
+    until the surrogate's accuracy on x + δ exceeds λ. The class-wise form has one δ per class, whose gradient is that
+    of the class's images in the batch; the public code averages the images' separate noises instead.
+
+    Args:
+        surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
+        radius: ρ, see `Poison`.
+        norm: See `Poison`.
+        fraction: See `Poison`.
+        classwise: One noise per class instead of one per image.
+        surrogate_steps: M, batches that the surrogate trains for in each round.
+        noise_steps: T, descent steps for the noise in each round.
+        step_size: α; None means the paper's, a tenth of the radius.
+        stop_accuracy: λ, in (0, 1].
+        min_rounds: Rounds before λ counts. The paper has 1; an easy data set is fitted at once, by noise that has
+            hardly met the surrogate.
+        max_rounds: Rounds after which the noise is taken as it is.
+        lr: Learning rate of the surrogate (SGD, momentum 0.9, weight decay 5e-4).
+        train_batch_size: Batch size of the surrogate.
+        batch_size: See `Poison`.
+    """
+
+    def __init__(
+        self,
+        *,
+        surrogate: NetFactory,
+        radius: float,
+        norm: Norm = "linf",
+        fraction: float | Sequence[int] = 1.0,
+        classwise: bool = False,
+        surrogate_steps: int = 10,
+        noise_steps: int = 20,
+        step_size: float | None = None,
+        stop_accuracy: float = 0.99,
+        min_rounds: int = 1,
+        max_rounds: int = 50,
+        lr: float = 0.1,
+        train_batch_size: int = 128,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        at_least_one(
+            surrogate_steps=surrogate_steps,
+            noise_steps=noise_steps,
+            min_rounds=min_rounds,
+            max_rounds=max_rounds,
+            train_batch_size=train_batch_size,
+        )
+        if not 0 < stop_accuracy <= 1:
+            raise ValueError(f"`stop_accuracy` must lie in (0, 1]; got {stop_accuracy}.")
+        self.surrogate = surrogate
+        self.classwise = classwise
+        self.surrogate_steps = surrogate_steps
+        self.noise_steps = noise_steps
+        self.step_size = radius / 10 if step_size is None else step_size
+        self.stop_accuracy = stop_accuracy
+        self.min_rounds = min_rounds
+        self.max_rounds = max_rounds
+        self.lr = lr
+        self.train_batch_size = train_batch_size
+        positive(lr=lr, step_size=self.step_size)
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Runs the alternation to its end; what is left for a batch is to look its noise up."""
+        noise = self._start(data)
+        net = build(self.surrogate, data)
+        fabric = make_fabric(data.device)
+        optimizer: Any = sgd(net, self.lr)
+        model, optimizer = fabric.setup(net, optimizer)
+        for number in data.bar(range(self._resume(data, net, optimizer, noise), self.max_rounds), "EM: rounds"):
+            model.train()
+            # A stream per round, so that a resumed generation meets the same batches.
+            batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", number))
+            for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
+                images = (batch.images + self._look_up(noise, batch)).clamp_(0, 1)
+                optimizer.zero_grad(set_to_none=True)
+                fabric.backward(F.cross_entropy(model(images), batch.labels))
+                nn.utils.clip_grad_norm_(net.parameters(), 5.0)  # as the public code does
+                optimizer.step()
+            with frozen(net):
+                for batch in data.batches(self.batch_size):
+                    self._descend(net, noise, batch)
+                _, accuracy = loss_and_accuracy(net, data, lambda batch: self._look_up(noise, batch))
+            stop = accuracy > self.stop_accuracy and number + 1 >= self.min_rounds
+            self._save(data, net, optimizer, noise, self.max_rounds if stop else number + 1)
+            if stop:
+                break
+        return lambda batch, generator: self._look_up(noise, batch)  # noqa: ARG005
+
+    def _start(self, data: TrainingSet) -> Tensor:
+        draws = data.stream("em", "start")
+        if self.classwise:
+            # No image to clip against: grey has room on both sides.
+            return random_start(torch.full((data.num_classes, *data.shape), 0.5), self.radius, self.norm, draws)
+        noise = data.noise_store("em")
+        for batch in data.batches(self.batch_size):
+            noise[batch.rows] = random_start(batch.images, self.radius, self.norm, draws).to("cpu", noise.dtype)
+        return noise
+
+    def _look_up(self, noise: Tensor, batch: Batch) -> Tensor:
+        """The batch's noise, on the batch's device."""
+        part = noise[batch.labels.cpu()] if self.classwise else noise[batch.rows]
+        return part.to(batch.images.device, torch.float32)
+
+    def _descend(self, net: nn.Module, noise: Tensor, batch: Batch) -> None:
+        """T steps for the noise that the batch meets, in place."""
+        settings = {"radius": self.radius, "norm": self.norm, "steps": self.noise_steps, "step_size": self.step_size}
+
+        def loss(images: Tensor) -> Tensor:
+            return F.cross_entropy(net(images), batch.labels, reduction="sum")
+
+        if not self.classwise:
+            noise[batch.rows] = descend(batch.images, self._look_up(noise, batch), loss, **settings).to(
+                "cpu", noise.dtype
+            )
+            return
+        present, which = batch.labels.unique(return_inverse=True)
+        part = noise[present.cpu()].to(batch.images.device)
+        for _ in range(self.noise_steps):
+            part = part.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(loss((batch.images + part[which]).clamp(0, 1)), part)
+            with torch.no_grad():
+                part = project(part + steepest_step(gradient, self.step_size, self.norm), self.radius, self.norm)
+        noise[present.cpu()] = part.detach().cpu()
+
+    def _resume(self, data: TrainingSet, net: nn.Module, optimizer: Any, noise: Tensor) -> int:
+        """Restores the state after the last finished round, if there is one; returns the number of rounds done."""
+        if data.work_dir is None or not (path := data.work_dir / "em.pt").exists():
+            return 0
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        net.load_state_dict(state["net"])
+        optimizer.load_state_dict(state["optimizer"])
+        noise.copy_(state["noise"])
+        return int(state["rounds"])
+
+    def _save(self, data: TrainingSet, net: nn.Module, optimizer: Any, noise: Tensor, rounds: int) -> None:
+        if data.work_dir is not None:
+            state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "noise": noise, "rounds": rounds}
+            save_atomically(state, data.work_dir / "em.pt")

@@ -1,0 +1,119 @@
+"""Targeted adversarial poisons (TAP)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from unlearnable.poisons._augment import crop_and_flip
+from unlearnable.poisons._base import Perturb, Poison
+from unlearnable.poisons._budget import Norm
+from unlearnable.poisons._checks import at_least_one, positive
+from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons._descent import descend, random_start
+from unlearnable.poisons._surrogate import NetFactory, augmentation_padding, train_surrogate
+
+
+class TAP(Poison):
+    """Adversarial examples as training data: the images carry the features of another class under their own label.
+
+    From `Adversarial Examples Make Strong Poisons <https://arxiv.org/abs/2106.10807>`_ (Fowl et al., NeurIPS 2021).
+    On a network θ trained on the clean data, every image takes PGD steps that minimise L(f_θ(t(x + δ)), g(y))
+    (equation 4, the targeted form) with the permutation g(y) = y + 3 mod K, or maximise L(f_θ(t(x + δ)), y)
+    (equation 3, untargeted); t is a random crop and flip, drawn anew in each step and differentiated through. θ is in
+    eval mode. The step falls linearly from `step_size` to nothing, where the public code halves it in stages.
+
+    Args:
+        surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
+        radius: See `Poison`.
+        norm: See `Poison`.
+        fraction: See `Poison`.
+        targeted: Towards g(y), or away from y.
+        targets: g: one number s for y + s mod K, or the K targets as a list.
+        steps: PGD steps; the paper's are 250.
+        step_size: First step; None means a tenth of the radius.
+        augment: Whether t is a crop and flip or the identity.
+        epochs: Epochs that θ is trained for.
+        lr: Peak learning rate of θ.
+        batch_size: See `Poison`.
+    """
+
+    def __init__(
+        self,
+        *,
+        surrogate: NetFactory,
+        radius: float,
+        norm: Norm = "linf",
+        fraction: float | Sequence[int] = 1.0,
+        targeted: bool = True,
+        targets: int | Sequence[int] = 3,
+        steps: int = 250,
+        step_size: float | None = None,
+        augment: bool = True,
+        epochs: int = 40,
+        lr: float = 0.1,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        at_least_one(steps=steps, epochs=epochs)
+        self.surrogate = surrogate
+        self.targeted = targeted
+        self.targets = targets if isinstance(targets, int) else [int(target) for target in targets]
+        self.steps = steps
+        self.step_size = radius / 10 if step_size is None else step_size
+        self.augment = augment
+        self.epochs = epochs
+        self.lr = lr
+        positive(lr=lr, step_size=self.step_size)
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Trains the network; each batch is then attacked by itself."""
+        target_of = self.target_map(data.num_classes).to(data.device)
+        net = train_surrogate(self.surrogate, data, epochs=self.epochs, lr=self.lr)
+        padding = augmentation_padding(data)
+
+        def perturb(batch: Batch, generator: Generator) -> Tensor:
+            goal = target_of[batch.labels] if self.targeted else batch.labels
+
+            def objective(images: Tensor) -> Tensor:
+                seen = crop_and_flip(images, generator, padding=padding) if self.augment else images
+                loss = F.cross_entropy(net(seen), goal, reduction="sum")
+                return loss if self.targeted else -loss
+
+            return descend(
+                batch.images,
+                random_start(batch.images, self.radius, self.norm, generator),
+                objective,
+                radius=self.radius,
+                norm=self.norm,
+                steps=self.steps,
+                step_size=lambda step: self.step_size * (1 - step / self.steps),
+            )
+
+        return perturb
+
+    def target_map(self, num_classes: int) -> Tensor:
+        """Returns g as a tensor [classes].
+
+        Raises:
+            ValueError: If g leaves the classes, or maps a class to itself.
+        """
+        labels = torch.arange(num_classes)
+        if isinstance(self.targets, int):
+            goal = (labels + self.targets) % num_classes
+        else:
+            if len(self.targets) != num_classes:
+                raise ValueError(f"`targets` must have one entry per class, {num_classes}; got {len(self.targets)}.")
+            goal = torch.tensor(self.targets)
+            if goal.min() < 0 or goal.max() >= num_classes:
+                raise ValueError(f"`targets` must be classes in [0, {num_classes}); got {self.targets}.")
+        if self.targeted and (goal == labels).any():
+            label = int((goal == labels).nonzero()[0])
+            raise ValueError(
+                f"`targets` must send every class to another one; {self.targets} sends class {label} to itself "
+                f"with {num_classes} classes."
+            )
+        return goal
