@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from unlearnable.data.augment import random_crop, random_flip
 from unlearnable.data.images import Batches, ImageSet, Targets, stratified
+from unlearnable.defenses import Defense
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -62,18 +63,28 @@ class ImageDataModule(LightningDataModule, ABC):
         crop: Zero padding of the random crop, in pixels; 0 turns it off.
         flip: Whether to mirror training images at random.
         seed: Of the batches' order and of the augmentation; the split and the subsets do not depend on it.
+        defense: Changes each training batch after the augmentation.
     """
 
     #: Names of the classes, by index.
     class_names: tuple[str, ...] = ()
 
-    def __init__(self, *, batch_size: int = 128, crop: int = 0, flip: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        batch_size: int = 128,
+        crop: int = 0,
+        flip: bool = False,
+        seed: int = 0,
+        defense: Defense | None = None,
+    ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
         if crop < 0:
             raise ValueError(f"`crop` is a padding in pixels and must not be negative; got {crop}.")
-        self.batch_size, self.crop, self.flip, self.seed = batch_size, crop, flip, seed
+        self.batch_size, self.crop, self.flip = batch_size, crop, flip
+        self.seed, self.defense = seed, defense
         self._train: ImageSet | None = None
         self._test: ImageSet | None = None
 
@@ -109,6 +120,11 @@ class ImageDataModule(LightningDataModule, ABC):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What training depends on besides the images: part of a trajectory's key."""
+        return {"source": type(self).__name__, "batch_size": self.batch_size, "crop": self.crop, "flip": self.flip}
 
     def poisoned(self, images: Tensor) -> ImageDataModule:
         """This module with other training images, row for row, and everything else the same."""
@@ -151,11 +167,14 @@ class ImageDataModule(LightningDataModule, ABC):
     def on_after_batch_transfer(self, batch: tuple[Tensor, Targets], dataloader_idx: int) -> tuple[Tensor, Targets]:
         images, targets = batch
         trainer = self.trainer
-        if trainer is not None and trainer.training and (self.crop or self.flip):
-            generator = torch.Generator(images.device)
-            generator.manual_seed(_mix(self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1))
-            images = self.augment(images, generator)
-        return images.float() / 255, targets
+        if trainer is None or not trainer.training:
+            return images.float() / 255, targets
+        generator = torch.Generator(images.device)
+        generator.manual_seed(_mix(self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1))
+        images = self.augment(images, generator).float() / 255
+        if self.defense is not None:
+            images = self.defense.train_batch(images, generator=generator)
+        return images, targets
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """One random variant of each 8-bit training image."""

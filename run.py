@@ -1,0 +1,16 @@
+"""The one entry point: `python run.py -m poison=em,ops,tap eps=0.01,0.05`; `python run.py --help` says more."""
+
+import hydra
+from omegaconf import DictConfig
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(config: DictConfig) -> None:
+    """Runs one job; heavy libraries load only now, so `--help` and `--cfg` answer at once."""
+    from unlearnable.jobs import run_job
+
+    run_job(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The weights and the metrics of every epoch: written while training, read by a replay."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from unlearnable.store import write_atomically
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What training said of one epoch.
+
+    Attributes:
+        metrics: `train/loss`, `train/acc`, `test/acc` and what else the module logs.
+        seconds: Training and test, without what callbacks measure.
+    """
+
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+def weights_name(epoch: int) -> str:
+    """File of the weights after `epoch` epochs; 0 is the initialisation."""
+    return f"weights_{epoch:04d}.safetensors"
+
+
+def metrics_name(epoch: int) -> str:
+    """File of the metrics of an epoch, counted from 1."""
+    return f"metrics_{epoch:04d}.json"
+
+
+class TrajectoryWriter(Callback):
+    """Keeps `net`'s parameters and buffers before training and after each epoch, and each epoch's metrics.
+
+    It goes before the callbacks that measure: what they log and the time they take are no part of the trajectory.
+
+    It also seeds the global generators at the start of each epoch from (seed, epoch), so that networks which draw from
+    them (dropout) train the same way when a run is resumed.
+
+    Args:
+        folder: Where to write.
+        seed: The run's seed.
+    """
+
+    def __init__(self, folder: Path, *, seed: int) -> None:
+        super().__init__()
+        self.folder, self.seed = folder, seed
+        self._start = time.monotonic()
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            self._write_weights(pl_module, 0)
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        self._start = time.monotonic()
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        self._write_weights(pl_module, epoch)
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        self._write_metrics(epoch, Epoch(metrics, time.monotonic() - self._start))
+
+    @rank_zero_only
+    def _write_weights(self, module: LightningModule, epoch: int) -> None:
+        from safetensors.torch import save
+
+        # Cloned: safetensors takes no two names for one memory (tied weights).
+        state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.net.state_dict().items()}  # type: ignore[union-attr]
+        write_atomically(self.folder / weights_name(epoch), save(state))
+
+    @rank_zero_only
+    def _write_metrics(self, number: int, epoch: Epoch) -> None:
+        write_atomically(self.folder / metrics_name(number), json.dumps(asdict(epoch)))
+
+
+def read_epochs(folder: Path) -> list[Epoch]:
+    """The epochs of a trajectory, in order, as far as they were written."""
+    epochs: list[Epoch] = []
+    while (file := folder / metrics_name(len(epochs) + 1)).exists():
+        epochs.append(Epoch(**json.loads(file.read_text())))
+    return epochs

@@ -1,0 +1,5 @@
+"""What a model's trainer does against poisoned images, one file a defence."""
+
+from unlearnable.defenses.base import Defense, NoDefense
+
+__all__ = ["Defense", "NoDefense"]

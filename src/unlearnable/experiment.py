@@ -1,0 +1,91 @@
+"""The main job: data → poison → clean reference → model, trained and measured → result.
+
+`run` reads top to bottom; what its stages keep in the store, and under which keys, is in `stages.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from unlearnable import checks
+from unlearnable.loggers import JobInfo, JobLogger
+from unlearnable.report.result import RESULT, make_result
+from unlearnable.stages import Stages, plain
+from unlearnable.store import Store, write_atomically
+from unlearnable.training import stopwatch
+
+if TYPE_CHECKING:
+    from unlearnable.data import ImageDataModule
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str] = ()) -> dict[str, Any]:
+    """Runs one job and writes `result.json` to its folder.
+
+    Args:
+        config: The composed configuration.
+        folder: The job's own folder.
+        group: The sweep it belongs to; by default it is its own.
+        tags: The overrides that were chosen.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        ValueError, FileNotFoundError, …: on bad input, before anything is trained or stored.
+    """
+    seconds = stopwatch()
+    checks.check_values(config)
+    device = checks.check_trainer(config)
+    poison = instantiate(config.poison)
+    clean_data = _data(config)
+    checks.check_data(config, clean_data)
+    stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
+
+    poisoned = stages.poison(poison, clean_data)
+    data = clean_data.poisoned(poisoned.images)
+    is_clean = data.train.fingerprint == clean_data.train.fingerprint
+    info = JobInfo(
+        folder=folder,
+        name=f"{config.choices.poison}-{config.choices.dataset}-eps{config.eps}-seed{config.seed}",
+        group=group or folder.name,
+        job_type="clean" if is_clean else "poisoned",
+        tags=tags,
+        config=plain(config),
+    )
+    with _logger(config, info) as logger:
+        reference = None if is_clean else stages.measured_run(clean_data, f"clean reference, seed {config.seed}")
+        measured = stages.measured_run(data, config.choices.poison, reference=reference, logger=logger)
+        result = make_result(config, poisoned, measured, reference or measured, seconds())
+        logger.summary({key: value for key, value in result.items() if isinstance(value, int | float | str)})
+    write_atomically(folder / RESULT, json.dumps(result, indent=1))
+    return result
+
+
+def _data(config: DictConfig) -> ImageDataModule:
+    """The clean data, loaded; the budget and the surrogate in its configuration are for the poisons."""
+    source = {key: value for key, value in config.dataset.items() if key not in ("budget", "surrogate")}
+    data: ImageDataModule = instantiate(source, seed=config.seed, defense=instantiate(config.defense))
+    data.setup()
+    return data
+
+
+@contextmanager
+def _logger(config: DictConfig, info: JobInfo) -> Iterator[JobLogger]:
+    """The job's logger, finished with 0, or with 1 if the job fails."""
+    logger: JobLogger = instantiate(config.logger, _partial_=True)(info)
+    try:
+        yield logger
+    except BaseException:
+        logger.finish(1)
+        raise
+    logger.finish(0)

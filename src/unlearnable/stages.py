@@ -1,0 +1,289 @@
+"""The stages of a job and the keys under which the store keeps what they make.
+
+A poison depends on (method, its arguments, data, seed); a trajectory on (images, model, training, seed); a SAL
+measurement on its trajectory and its settings, since SAL only observes. So a sweep over ε trains once.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from unlearnable import models, poisons, sharpness, training
+from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, UnlearnableDistance
+from unlearnable.callbacks.trajectory import Epoch, read_epochs
+from unlearnable.data import augment, images, module
+from unlearnable.loggers import JobLogger
+from unlearnable.sharpness import Sal
+from unlearnable.store import Entry, Store, code_digest, digest_of
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+
+    from unlearnable.data import ImageDataModule
+    from unlearnable.poisons import Poison
+
+log = logging.getLogger(__name__)
+
+#: Arguments of the Trainer that change nothing in the trained model.
+_PRESENTATION = (
+    "_target_",
+    "accelerator",  # the kind of device it stands for is in the keys
+    "enable_model_summary",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "num_sanity_val_steps",
+    "profiler",
+)
+
+
+@dataclass(frozen=True)
+class PoisonedImages:
+    """Images to train on, on the 8-bit grid.
+
+    Attributes:
+        images: `[n, c, h, w]`, 8 bits.
+        seconds: What generating them took, now or when it was done.
+        reused: Whether they were in the store already.
+    """
+
+    images: torch.Tensor
+    seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A model, trained and measured.
+
+    Attributes:
+        sal_epochs: The epochs after which SAL was measured, counted from 1.
+        sal: Task → one SAL for each of `sal_epochs`.
+        epochs: Metrics of every epoch.
+        seconds: What `train` and `sal` took, now or when it was done.
+        reused: Which of `train` and `sal` were in the store already.
+    """
+
+    sal_epochs: Sequence[int]
+    sal: Mapping[str, Sequence[Sal]]
+    epochs: Sequence[Epoch]
+    seconds: Mapping[str, float]
+    reused: Sequence[str]
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """Task → SAL values, `[epochs measured, layers]`."""
+        return {task: np.stack([sal.values for sal in series]) for task, series in self.sal.items()}
+
+
+class Stages:
+    """Poisons, trains and measures by one configuration.
+
+    Args:
+        config: The composed configuration.
+        store: Keeps what is made.
+        device: Where poisons are made; training goes where the Trainer goes, which is the same.
+    """
+
+    def __init__(self, config: DictConfig, store: Store, device: torch.device) -> None:
+        self.config, self.store, self.device = config, store, device
+
+    def poison(self, poison: Poison, data: ImageDataModule) -> PoisonedImages:
+        """The poisoned training images: made, or taken from the store."""
+        from safetensors.torch import load_file, save_file
+
+        name = self.config.choices.poison
+        arguments = {
+            "num_classes": data.num_classes,
+            "seed": self.config.seed,
+            "device": self.device,
+            "progress": training.on_terminal(),
+        }
+        key = {
+            "poison": plain(self.config.poison),
+            "data": data.train.fingerprint,
+            "seed": self.config.seed,
+            "device": self.device.type,
+            "code": code_digest(sys.modules[type(poison).__module__], *_private_modules(poisons)),
+        }
+
+        def make(folder: Path) -> None:
+            log.info("%s: perturbing %d images", name, len(data.train))
+            poisoned = poison.apply(data.train.images, data.train.labels, work_dir=folder / "work", **arguments)
+            save_file({"images": poisoned.contiguous()}, folder / "images.safetensors")
+            shutil.rmtree(folder / "work", ignore_errors=True)
+
+        entry = self.store.obtain("poison", key, make, waiting=_waiting(f"the perturbation of {name}"))
+        return PoisonedImages(load_file(entry / "images.safetensors")["images"], entry.seconds, entry.reused)
+
+    def measured_run(
+        self,
+        data: ImageDataModule,
+        title: str,
+        *,
+        reference: MeasuredRun | None = None,
+        logger: JobLogger | None = None,
+    ) -> MeasuredRun:
+        """Trains on `data` and measures SAL, or takes either from the store.
+
+        Args:
+            data: The (poisoned) data.
+            title: What it is, for messages.
+            reference: The clean run, for the UD that is logged; None for a clean run.
+            logger: Sees every epoch, also of a stored run.
+        """
+        return _MeasuredRun(self, data, title, reference, logger).obtain()
+
+    def make_trainer(self, **arguments: Any) -> Trainer:
+        """Lightning's Trainer by the configuration; `arguments` go before it."""
+        bars = {"enable_progress_bar": training.on_terminal(), "default_root_dir": str(self.store.root)}
+        return instantiate(self.config.trainer, _partial_=True)(**{**bars, **arguments})  # type: ignore[no-any-return]
+
+    def make_module(self, data: ImageDataModule) -> LightningModule:
+        """A fresh model, its initialisation drawn from the seed alone."""
+        model = self.config.model
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            net = instantiate(model.net)(data.num_classes)
+        return instantiate(self.config.task)(  # type: ignore[no-any-return]
+            net,
+            num_classes=data.num_classes,
+            optimizer=instantiate(model.optimizer),
+            scheduler=instantiate(model.scheduler),
+        )
+
+    def trajectory_key(self, data: ImageDataModule) -> dict[str, Any]:
+        """What a trained model depends on."""
+        trainer = {name: value for name, value in plain(self.config.trainer).items() if name not in _PRESENTATION}
+        return {
+            "train": data.train.fingerprint,
+            "test": data.test.fingerprint,
+            "protocol": data.protocol,
+            "model": plain(self.config.model),
+            "task": plain(self.config.task),
+            "defense": plain(self.config.defense),
+            "trainer": trainer,
+            "seed": self.config.seed,
+            "device": self.device.type,
+            "code": code_digest(models, training, module, augment, images),
+        }
+
+
+@dataclass
+class _MeasuredRun:
+    """One run on its way through the store: SAL needs the trajectory, whose training can measure SAL as it goes."""
+
+    stages: Stages
+    data: ImageDataModule
+    title: str
+    reference: MeasuredRun | None
+    logger: JobLogger | None
+    shown: bool = False  # whether the callbacks and the logger have seen the epochs
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        return self.stages.trajectory_key(self.data)
+
+    @cached_property
+    def sal_key(self) -> dict[str, Any]:
+        settings = plain(self.stages.config.sal)
+        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sharpness)}
+
+    def obtain(self) -> MeasuredRun:
+        # The SAL entry's lock is taken before the trajectory's, never after: no two jobs can wait for each other.
+        sal = self.stages.store.obtain("sal", self.sal_key, self._make_sal, waiting=_waiting(f"SAL of {self.title}"))
+        trajectory = self._trajectory(sal.path)
+        if self.logger is not None and self.logger.loggers and not self.shown:
+            self._replay(trajectory, sal.path)
+        history = SharpnessAwareLearnability(folder=sal.path)
+        epochs = sorted(history.history)
+        return MeasuredRun(
+            sal_epochs=epochs,
+            sal={task: [history.history[epoch][task] for epoch in epochs] for task in history.history[epochs[0]]},
+            epochs=(metrics := read_epochs(trajectory.path)),
+            seconds={"train": sum(epoch.seconds for epoch in metrics), "sal": history.seconds},
+            reused=["train"] * trajectory.reused + ["sal"] * sal.reused,
+        )
+
+    def _make_sal(self, folder: Path) -> None:
+        trajectory = self._trajectory(folder)
+        if not self.shown:
+            log.info("%s: measuring SAL on the stored weights", self.title)
+            self._replay(trajectory, folder)
+
+    def _trajectory(self, sal_folder: Path) -> Entry:
+        return self._stored_trajectory or self._obtain_trajectory(sal_folder)
+
+    _stored_trajectory: Entry | None = None
+
+    def _obtain_trajectory(self, sal_folder: Path) -> Entry:
+        self._stored_trajectory = self.stages.store.obtain(
+            "trajectory",
+            self.key,
+            lambda folder: self._fit(folder, sal_folder),
+            waiting=_waiting(f"the training of {self.title}"),
+        )
+        return self._stored_trajectory
+
+    def _fit(self, folder: Path, sal_folder: Path) -> None:
+        config = self.stages.config
+        log.info("%s: training on %d images", self.title, len(self.data.train))
+        training.fit(
+            self.stages.make_module(self.data),
+            self.data,
+            make_trainer=self.stages.make_trainer,
+            folder=folder,
+            seed=config.seed,
+            callbacks=self._callbacks(sal_folder),
+            loggers=self.logger.loggers if self.logger else [],
+        )
+        self.shown = True
+
+    def _replay(self, trajectory: Entry, sal_folder: Path) -> None:
+        training.replay(
+            self.stages.make_module(self.data),
+            self.data,
+            make_trainer=self.stages.make_trainer,
+            folder=trajectory.path,
+            epochs=len(read_epochs(trajectory.path)),
+            callbacks=self._callbacks(sal_folder),
+            loggers=self.logger.loggers if self.logger else [],
+        )
+        self.shown = True
+
+    def _callbacks(self, sal_folder: Path) -> list[Callback]:
+        config = self.stages.config
+        clean = None if self.reference is None else self.reference.values
+        return [
+            SharpnessAwareLearnability(**plain(config.sal), folder=sal_folder),
+            UnlearnableDistance(clean=clean, epochs=config.trainer.max_epochs),
+            *instantiate(config.callbacks).values(),
+            EpochLines(self.title),
+        ]
+
+
+def plain(config: Any) -> Any:
+    """A part of the configuration as resolved dictionaries, lists and values."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def _private_modules(package: ModuleType) -> list[ModuleType]:
+    """The loaded modules of a package whose names start with an underscore: what its methods share."""
+    names = sorted(name for name in sys.modules if name.startswith(f"{package.__name__}._"))
+    return [sys.modules[name] for name in names]
+
+
+def _waiting(what: str) -> Callable[[], None]:
+    return lambda: log.info("waiting for another process, which is making %s", what)

@@ -1,0 +1,180 @@
+"""Training and replaying: both end in a trajectory that callbacks have watched.
+
+A *trajectory* is a folder with the weights before training and after each epoch, and each epoch's metrics. `fit` makes
+one; `replay` shows a stored one to the same callbacks through the same Trainer, so a callback never knows whether it
+watches a live epoch or a stored one.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from torch.utils.data import DataLoader
+from typing_extensions import override
+
+from unlearnable.callbacks.trajectory import TrajectoryWriter, read_epochs, weights_name
+
+MakeTrainer = Callable[..., Trainer]
+_RESUME = "resume.ckpt"
+
+
+def fit(
+    module: LightningModule,
+    data: LightningDataModule,
+    *,
+    make_trainer: MakeTrainer,
+    folder: Path,
+    seed: int,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+) -> None:
+    """Trains `module` and writes its trajectory to `folder`; goes on from what an interrupted call left there.
+
+    A continued run first replays the finished epochs to `callbacks` and `loggers`, so these see all of them.
+
+    Args:
+        module: A LightningModule with `net` and `loss_functions`.
+        data: Its data.
+        make_trainer: Called with `callbacks` and `logger`.
+        folder: Where the trajectory goes.
+        seed: Of what a network draws from the global generators.
+        callbacks: Measure and log; called after the metrics of an epoch are known.
+        loggers: Lightning's loggers.
+    """
+    resume = folder / _RESUME
+    if resume.exists():
+        done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
+        logging.getLogger(__name__).info("going on after epoch %d", done)
+        replay(module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder,
+        filename=resume.stem,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    writer = TrajectoryWriter(folder, seed=seed)
+    trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
+    with quiet():
+        trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None, weights_only=True)
+    resume.unlink(missing_ok=True)
+
+
+def replay(
+    module: LightningModule,
+    data: LightningDataModule,
+    *,
+    make_trainer: MakeTrainer,
+    folder: Path,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+) -> None:
+    """Shows the first `epochs` epochs of a stored trajectory to callbacks and loggers, without training.
+
+    Args:
+        module: As it was trained; left with the last epoch's weights.
+        data: As it was trained on; callbacks see its `probe`.
+        make_trainer: Called with `callbacks`, `logger` and more of Trainer's arguments.
+        folder: The trajectory.
+        epochs: How many epochs to show.
+        callbacks: As for `fit`.
+        loggers: Lightning's loggers.
+    """
+    trainer = make_trainer(
+        callbacks=list(callbacks),
+        logger=list(loggers),
+        max_epochs=epochs,
+        limit_val_batches=0,
+        enable_checkpointing=False,
+    )
+    with quiet():
+        trainer.fit(_Replay(module, folder), datamodule=_ReplayData(data))
+
+
+class _Replay(LightningModule):
+    """Loads an epoch's weights instead of training it, and logs the metrics that were stored with them."""
+
+    def __init__(self, module: LightningModule, folder: Path) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.module, self.folder, self.epochs = module, folder, read_epochs(folder)
+
+    @property
+    def net(self) -> Any:
+        return self.module.net
+
+    @property
+    def loss_functions(self) -> Mapping[str, Any]:
+        return self.module.loss_functions  # type: ignore[return-value]
+
+    @override
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        from safetensors.torch import load_file
+
+        epoch = self.current_epoch + 1
+        self.net.load_state_dict(load_file(self.folder / weights_name(epoch)))
+        self.log_dict(dict(self.epochs[epoch - 1].metrics), on_step=False, on_epoch=True, batch_size=1)
+
+    @override
+    def configure_optimizers(self) -> None:
+        return None
+
+
+class _ReplayData(LightningDataModule):
+    """One empty batch an epoch, and the probe of the data that was trained on."""
+
+    def __init__(self, data: LightningDataModule) -> None:
+        super().__init__()
+        self.probe = data.probe  # type: ignore[attr-defined]
+
+    @override
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader([0])  # type: ignore[arg-type]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's banners and its hints that do not apply to batches made in memory."""
+    banners = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in banners]
+    for logger in banners:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in (
+                ".*does not have many workers.*",
+                ".*The number of training batches.*",
+                ".*Checkpoint directory .* exists and is not empty.*",
+                ".*configure_optimizers. returned .None.*",
+                ".*you are running in a debug.*",
+                ".*isinstance.treespec, LeafSpec.*",
+                ".*no .val_dataloader.*",
+                ".*The dataloader.*",
+            ):
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(banners, levels, strict=True):
+            logger.setLevel(level)
+
+
+def on_terminal() -> bool:
+    """Whether progress bars make sense."""
+    return sys.stderr.isatty()
+
+
+def stopwatch() -> Callable[[], float]:
+    """Seconds since this call."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start
