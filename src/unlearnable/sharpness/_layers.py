@@ -1,0 +1,156 @@
+"""Which weights make up a layer."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+LayerChoice = str | Sequence[str] | Mapping[str, Sequence[str]]
+
+# Attributes that hold a layer's matrix, by module type. Norm layers, biases and free position vectors are no layers in
+# the published code; patterns reach them by the parameter's name.
+_MATRICES: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
+    (nn.modules.conv._ConvNd, ("weight",)),
+    (nn.Linear, ("weight",)),
+    (nn.Bilinear, ("weight",)),
+    (nn.Embedding, ("weight",)),
+    (nn.EmbeddingBag, ("weight",)),
+    (nn.MultiheadAttention, ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """
+    Weights that are perturbed together, as one vector.
+
+    Args:
+        name: The module's (or the group's) name.
+        parameters: Its weights; tied weights appear once in the whole model.
+    """
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are in the layer."""
+        return sum(parameter.numel() for parameter in self.parameters)
+
+    def vector(self) -> Float[Tensor, " n"]:
+        """A copy of the weights as one vector."""
+        return flatten([parameter.detach() for parameter in self.parameters]).clone()
+
+    @contextmanager
+    def at(self, weights: Float[Tensor, " n"]) -> Iterator[None]:
+        """Gives the layer other weights meanwhile. The original memory is not written to, so it comes back bit for bit."""
+        original = [parameter.data for parameter in self.parameters]
+        try:
+            parts = torch.split(weights, [parameter.numel() for parameter in self.parameters])
+            for parameter, part in zip(self.parameters, parts, strict=True):
+                parameter.data = part.view(parameter.shape)
+            yield
+        finally:
+            for parameter, data in zip(self.parameters, original, strict=True):
+                parameter.data = data
+
+
+def flatten(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
+    """``tensors`` as one vector; a single contiguous one is not copied."""
+    return tensors[0].reshape(-1) if len(tensors) == 1 else torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[Layer, ...]:
+    """
+    The layers of ``model`` that SAL is measured for, in the model's order.
+
+    Args:
+        model: Any module.
+        layers: One of
+
+            * ``"weights"``: the weight of every convolution, linear map, attention projection and embedding, one layer
+              a module (21 in a ResNet-18);
+            * ``"blocks"``: the same weights, grouped by the first numbered container they lie in: ``layer1.0.conv1``
+              and ``layer1.0.conv2`` are one layer ``layer1.0``; a weight outside of one stays alone;
+            * patterns, such as ``["layer1.*", "fc"]``: the layers of ``"weights"`` whose names fit one of them
+              (``fnmatch``); a pattern that fits none is tried on the parameters' full names (``bn1.bias``,
+              ``pos_embed``);
+            * a mapping, group name → patterns: one layer a group.
+
+    Raises:
+        ValueError: If the choice is unknown, a pattern fits nothing, or the model has no such layer.
+    """
+    named, everything = _weight_layers(model), dict(model.named_parameters())
+    if not isinstance(layers, str | Mapping | Sequence) or isinstance(layers, bytes):
+        raise ValueError(f"`layers` must be 'weights', 'blocks', patterns or a mapping to patterns; got {layers!r}.")
+    if layers == "weights":
+        chosen = named
+    elif layers == "blocks":
+        chosen = {}
+        for name, parameters in named.items():
+            chosen.setdefault(_block(name), []).extend(parameters)
+    elif isinstance(layers, str):
+        chosen = _matching([layers], named, everything)
+    elif isinstance(layers, Mapping):
+        chosen = {}
+        for group, patterns in layers.items():
+            matched = _matching([patterns] if isinstance(patterns, str) else patterns, named, everything)
+            chosen[group] = list({id(p): p for p in itertools.chain.from_iterable(matched.values())}.values())
+    else:
+        chosen = _matching(layers, named, everything)
+    if not chosen:
+        raise ValueError("The model has no convolution, linear, attention or embedding weight to measure SAL for.")
+    return tuple(Layer(name, tuple(parameters)) for name, parameters in chosen.items())
+
+
+def _weight_layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Module name → its weight; a weight that is tied to an earlier one appears under the earlier name alone."""
+    found: dict[str, list[nn.Parameter]] = {}
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        attributes = next((names for kind, names in _MATRICES if isinstance(module, kind)), ())
+        weights = [(attribute, getattr(module, attribute, None)) for attribute in attributes]
+        present = [(attribute, weight) for attribute, weight in weights if weight is not None]
+        for attribute, weight in present:
+            if not isinstance(weight, nn.Parameter):
+                warnings.warn(
+                    f"SAL leaves out `{name}.{attribute}`: it is computed from other parameters (a parametrization). Name those "
+                    "in `layers` to measure them.",
+                    stacklevel=4,
+                )
+            elif id(weight) not in seen and weight.numel() > 0:
+                seen.add(id(weight))
+                found[name if len(present) == 1 else f"{name}.{attribute}".lstrip(".")] = [weight]
+    return found
+
+
+def _block(name: str) -> str:
+    parts = name.split(".")
+    numbered = next((index for index, part in enumerate(parts) if part.isdigit()), None)
+    return name if numbered is None else ".".join(parts[: numbered + 1])
+
+
+def _matching(
+    patterns: Sequence[str], named: Mapping[str, list[nn.Parameter]], everything: Mapping[str, nn.Parameter]
+) -> dict[str, list[nn.Parameter]]:
+    """The layers that fit one of ``patterns``, in the model's order; a pattern that fits none is tried on parameters."""
+    owner = {id(parameters[0]): name for name, parameters in named.items()}
+    chosen: set[int] = set()
+    for pattern in patterns:
+        fitting = {id(parameters[0]) for name, parameters in named.items() if fnmatchcase(name, pattern)}
+        fitting = fitting or {id(parameter) for name, parameter in everything.items() if fnmatchcase(name, pattern)}
+        if not fitting:
+            raise ValueError(
+                f"`layers`: the pattern {pattern!r} fits no layer and no parameter. The layers are {', '.join(named)}; "
+                "parameters go by their full names, such as `bn1.bias`."
+            )
+        chosen |= fitting
+    return {owner.get(id(p), name): [p] for name, p in everything.items() if id(p) in chosen}

@@ -1,0 +1,267 @@
+"""The public entry: measures a model's SAL on a probe."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+import numpy as np
+from torch import nn
+
+from unlearnable.sharpness._ball import NORMS, Ball, vector_norm
+from unlearnable.sharpness._distributed import shares, solve_shared
+from unlearnable.sharpness._fast import solve_fast
+from unlearnable.sharpness._layers import Layer, LayerChoice, select_layers
+from unlearnable.sharpness._pgd import solve_pgd
+from unlearnable.sharpness._probe import AccuracyFn, LossFn, Probe, Reading
+from unlearnable.sharpness._reference import solve_reference
+from unlearnable.sharpness._replay import Replay
+from unlearnable.sharpness._sal import Sal
+from unlearnable.sharpness._solver import Problem, Settings, Solver
+from unlearnable.sharpness._state import borrowed
+
+SOLVERS: Mapping[str, Solver] = {"fast": solve_fast, "reference": solve_reference, "pgd": solve_pgd}
+RADII = ("relative", "absolute")
+
+
+@overload
+def measure_sal(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batches: Iterable[Any],
+    *,
+    eps: float = ...,
+    steps: int = ...,
+    solver: str = ...,
+    norm: str = ...,
+    radius: str = ...,
+    layers: LayerChoice = ...,
+    tol: float = ...,
+    lr: float = ...,
+    restarts: int = ...,
+    seed: int = ...,
+    accuracy_fn: AccuracyFn | None = ...,
+    origin_loss: float | None = ...,
+    loss_floor: float | None = ...,
+    both_sides: bool = ...,
+    replay: bool = ...,
+    distributed: bool = ...,
+    progress: bool = ...,
+) -> Sal: ...
+@overload
+def measure_sal(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batches: Iterable[Any],
+    *,
+    eps: Sequence[float],
+    steps: int = ...,
+    solver: str = ...,
+    norm: str = ...,
+    radius: str = ...,
+    layers: LayerChoice = ...,
+    tol: float = ...,
+    lr: float = ...,
+    restarts: int = ...,
+    seed: int = ...,
+    accuracy_fn: AccuracyFn | None = ...,
+    origin_loss: float | None = ...,
+    loss_floor: float | None = ...,
+    both_sides: bool = ...,
+    replay: bool = ...,
+    distributed: bool = ...,
+    progress: bool = ...,
+) -> tuple[Sal, ...]: ...
+def measure_sal(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batches: Iterable[Any],
+    *,
+    eps: float | Sequence[float] = 0.05,
+    steps: int = 10,
+    solver: str = "fast",
+    norm: str = "l2",
+    radius: str = "relative",
+    layers: LayerChoice = "weights",
+    tol: float = 0.01,
+    lr: float = 0.1,
+    restarts: int = 3,
+    seed: int = 0,
+    accuracy_fn: AccuracyFn | None = None,
+    origin_loss: float | None = None,
+    loss_floor: float | None = 0.0,
+    both_sides: bool = False,
+    replay: bool = True,
+    distributed: bool = True,
+    progress: bool = False,
+) -> Sal | tuple[Sal, ...]:
+    """
+    Sharpness-aware learnability of each layer: ``max_{‖v‖ ≤ ε} |L(θ_l + v) − L(θ_l)|``, the other layers fixed.
+
+    From `How Far Are We from True Unlearnability? <https://arxiv.org/abs/2509.08058>`_ (Ye, Su and Qian, ICLR 2025).
+    The model is in eval mode and float32 meanwhile, and is given back bit for bit as it was, also after an exception or
+    an interrupt.
+
+    Args:
+        model: Called as ``model(inputs)``, on the device that its parameters are on.
+        loss_fn: ``loss_fn(outputs, targets)``: the batch's mean loss. ``L`` weights batches by their numbers of inputs.
+        batches: Re-iterable of ``(inputs, targets)``, the same samples in each pass; tensors, or dicts, lists and
+            tuples of them.
+        eps: The ball's size ε, or several, which share what they can.
+        steps: Upper bound on the steps: points tried a side (fast), passes (reference), steps a start (pgd).
+        solver: "fast", "reference" (the published procedure) or "pgd" (slow, for checks).
+        norm: The ball's norm, "l2" or "linf".
+        radius: "relative": the ball's radius is ``ε‖θ_l‖`` in that norm; "absolute": ``ε``.
+        layers: See :func:`select_layers`.
+        tol: A side of a layer is solved when the next step promises less than ``tol`` of what was gained (fast).
+        lr: Learning rate of the SGD passes (reference). The published value is 0.1.
+        restarts: Starts a side: the centre and random points (pgd).
+        seed: Random state of each pass over the batches, and of the restarts.
+        accuracy_fn: ``accuracy_fn(outputs, targets)``: the batch's mean accuracy, for the accuracy's change beside the
+            loss's.
+        origin_loss: Stands in for ``L(θ)`` as the origin of rise and fall. The published code takes the epoch's running
+            training loss, which is not ``L(θ)``; the default is the exact value.
+        loss_floor: A number that the loss can not fall below: 0 for the usual losses. Where a layer's rise exceeds what
+            the loss can fall by at all, the descent is not computed (fast). ``None`` if there is no such number.
+        both_sides: Whether to solve both rise and fall of every layer, even where one is known to be the smaller
+            (fast).
+        replay: Whether to replay the activations before the perturbed layer (fast); results are the same up to
+            rounding.
+        distributed: Whether to share the layers out over the ranks of an initialised ``torch.distributed`` process
+            group; every rank must call this with the same model and batches.
+        progress: Whether to write a line a pass to standard error.
+
+    Returns:
+        One :class:`Sal`, or a tuple of them in the order of ``eps``.
+
+    Raises:
+        ValueError: If an argument is out of range, the model has no such layers, or the batches are empty, not
+            re-iterable or change between passes.
+    """
+    sizes = tuple(float(size) for size in ([eps] if isinstance(eps, int | float) else eps))
+    _check(sizes, steps, solver, norm, radius, tol, lr, restarts, origin_loss)
+    settings = Settings(steps, tol, lr, restarts, seed, loss_floor, both_sides, _to_stderr if progress else _silent)
+    model = _unwrapped(model)
+    chosen = select_layers(model, layers)
+    with borrowed(model):
+        engine = Replay(model, chosen)
+        with engine.installed():
+            probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=engine)
+            engine.prepare(next(iter(probe.passes()))[0], replaying=replay and solver == "fast")
+            origin, gradients = probe.origin(chosen)
+            problems = [
+                [
+                    Problem(layer, Ball(norm, _radius(layer, size, norm, radius)), replace(origin, gradient=gradient))
+                    for layer, gradient in zip(chosen, gradients, strict=True)
+                ]
+                for size in sizes
+            ]
+            everything = list(itertools.chain.from_iterable(problems))
+            if distributed and shares():
+                solve_shared(SOLVERS[solver], probe, everything, settings)
+            else:
+                SOLVERS[solver](probe, everything, settings)
+    results = tuple(
+        _result(row, size, steps, solver, probe, origin, origin_loss) for row, size in zip(problems, sizes, strict=True)
+    )
+    bad = {problem.layer.name: None for problem in everything if not problem.finite}
+    if bad:
+        warnings.warn(
+            f"SAL is NaN for {', '.join(bad)}: a loss or gradient was not finite within the ball. UD leaves such entries out "
+            "and counts them.",
+            stacklevel=2,
+        )
+    return results[0] if isinstance(eps, int | float) else results
+
+
+def _check(
+    sizes: Sequence[float],
+    steps: int,
+    solver: str,
+    norm: str,
+    radius: str,
+    tol: float,
+    lr: float,
+    restarts: int,
+    origin_loss: float | None,
+) -> None:
+    if not sizes or any(not (math.isfinite(size) and size >= 0) for size in sizes):
+        raise ValueError(f"`eps` must be a finite, non-negative number, or several; got {sizes}.")
+    for name, value, known in (("solver", solver, SOLVERS), ("norm", norm, NORMS), ("radius", radius, RADII)):
+        if value not in known:
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
+    for name, count in (("steps", steps), ("restarts", restarts)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"`{name}` must be an integer of at least 1; got {count!r}.")
+    if not 0 <= tol < 1:
+        raise ValueError(f"`tol` must lie in [0, 1), a part of the gain; got {tol}.")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"`lr` must be a finite, positive number; got {lr}.")
+    if origin_loss is not None and not math.isfinite(origin_loss):
+        raise ValueError(f"`origin_loss` must be a finite number or None; got {origin_loss}.")
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The module itself: wrappers would synchronise ranks, or run compiled code that can not be looked into."""
+    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) or hasattr(model, "_orig_mod"):
+        model = model._orig_mod if hasattr(model, "_orig_mod") else model.module  # type: ignore[assignment]
+    return model
+
+
+def _radius(layer: Layer, size: float, norm: str, radius: str) -> float:
+    return size if radius == "absolute" else size * vector_norm(layer.vector(), norm)
+
+
+def _result(
+    problems: Sequence[Problem],
+    size: float,
+    steps: int,
+    solver: str,
+    probe: Probe,
+    origin: Reading,
+    origin_loss: float | None,
+) -> Sal:
+    """One ε's :class:`Sal`, with rise and fall counted from ``origin_loss`` where there is one."""
+    start = origin.loss if origin_loss is None else origin_loss
+    finite = np.array([problem.finite for problem in problems])
+    high, low = np.array([problem.high for problem in problems]), np.array([problem.low for problem in problems])
+    rise = np.where(finite, np.maximum(high - start, 0), np.nan)
+    fall = np.where(finite, np.maximum(start - low, 0), np.nan)
+    drop = gain = None
+    if origin.accuracy is not None:
+        highest = np.array([problem.accuracy_high for problem in problems], dtype=np.float64)
+        lowest = np.array([problem.accuracy_low for problem in problems], dtype=np.float64)
+        drop = np.where(finite, origin.accuracy - highest, np.nan)
+        gain = np.where(finite, lowest - origin.accuracy, np.nan)
+    assert probe.samples is not None
+    return Sal(
+        names=tuple(problem.layer.name for problem in problems),
+        values=np.maximum(rise, fall),
+        rise=rise,
+        fall=fall,
+        settled=np.array([problem.settled for problem in problems]),
+        loss=origin.loss,
+        eps=size,
+        steps=steps,
+        solver=solver,
+        weights=np.array([problem.layer.size for problem in problems], dtype=np.int64),
+        samples=probe.samples,
+        forwards=probe.forwards,
+        corrections=np.array([problem.corrections for problem in problems], dtype=np.int64),
+        accuracy=origin.accuracy,
+        accuracy_drop=drop,
+        accuracy_gain=gain,
+    )
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    del line
