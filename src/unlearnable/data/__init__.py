@@ -4,5 +4,20 @@ from unlearnable.data.cifar10 import Cifar10
 from unlearnable.data.digits import Digits
 from unlearnable.data.images import Batches, ImageSet, Targets, stratified
 from unlearnable.data.module import ImageDataModule
+from unlearnable.data.multitask import MultiTaskDataModule
+from unlearnable.data.taskonomy import Taskonomy
+from unlearnable.data.tasks import Metric, Task
 
-__all__ = ["Batches", "Cifar10", "Digits", "ImageDataModule", "ImageSet", "Targets", "stratified"]
+__all__ = [
+    "Batches",
+    "Cifar10",
+    "Digits",
+    "ImageDataModule",
+    "ImageSet",
+    "Metric",
+    "MultiTaskDataModule",
+    "Targets",
+    "Task",
+    "Taskonomy",
+    "stratified",
+]

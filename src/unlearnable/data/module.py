@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from unlearnable.data.augment import random_crop, random_flip
 from unlearnable.data.images import Batches, ImageSet, Targets, stratified
+from unlearnable.data.tasks import Task
 from unlearnable.defenses import Defense
 
 
@@ -120,6 +121,11 @@ class ImageDataModule(LightningDataModule, ABC):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks that the targets are for: one classification, unless a source says otherwise."""
+        return {"class": Task("class", "class", self.num_classes)}
 
     @property
     def protocol(self) -> dict[str, Any]:
