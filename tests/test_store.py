@@ -153,6 +153,8 @@ def module_of(path: Path, source: str) -> types.ModuleType:
 
 def test_code_digest_sees_code_and_not_comments(tmp_path: Path) -> None:
     plain = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 1\n"))
-    prose = code_digest(module_of(tmp_path / "m.py", '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n'))
+    prose = code_digest(
+        module_of(tmp_path / "m.py", '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n')
+    )
     other = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 2\n"))
     assert plain == prose != other

@@ -1,8 +1,8 @@
 """How far are we from true unlearnability? SAL and UD of unlearnable examples.
 
-    sal = unlearnable.measure_sal(model, loss_fn, batches, eps=0.05, steps=10)
-    beta = unlearnable.learnability_threshold(clean_sal)
-    ud = unlearnable.unlearnable_distance(poisoned_sal, clean_sal)
+sal = unlearnable.measure_sal(model, loss_fn, batches, eps=0.05, steps=10)
+beta = unlearnable.learnability_threshold(clean_sal)
+ud = unlearnable.unlearnable_distance(poisoned_sal, clean_sal)
 """
 
 import importlib

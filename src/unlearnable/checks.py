@@ -68,9 +68,7 @@ def check_trainer(config: DictConfig) -> torch.device:
     accelerator = config.trainer.accelerator
     try:
         with quiet():
-            trainer = instantiate(
-                config.trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False
-            )
+            trainer = instantiate(config.trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except MisconfigurationException as error:
         raise ValueError(
             f"`trainer.accelerator` = {accelerator} cannot be used here: {error} "

@@ -1,5 +1,4 @@
-"""
-The unlearnable distance (UD): pure functions of arrays of sharpness-aware learnability (SAL).
+"""The unlearnable distance (UD): pure functions of arrays of sharpness-aware learnability (SAL).
 
 A SAL array is ``[T, L]``: one row an epoch, one column a layer. Definitions from `How Far Are We from True
 Unlearnability? <https://arxiv.org/abs/2509.08058>`_ (Ye, Su and Qian, ICLR 2025):
@@ -30,8 +29,7 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class UnlearnableDistance:
-    """
-    UD with all that it is made from.
+    """UD with all that it is made from.
 
     Attributes:
         value: UD over all epochs.
@@ -70,8 +68,7 @@ class UnlearnableDistance:
 
 
 def learnability_threshold(clean_sal: ArrayLike) -> float:
-    """
-    β: the mean over the epochs of the mid-point between the two K-means centres of the clean run's layer SALs.
+    """β: the mean over the epochs of the mid-point between the two K-means centres of the clean run's layer SALs.
 
     In one dimension the best split into two clusters is found exactly, by trying all ``L − 1`` cuts of the sorted
     values. The result is that of K-means from enough random starts (the published code makes one start, with a fixed
@@ -93,8 +90,7 @@ def learnability_threshold(clean_sal: ArrayLike) -> float:
 
 
 def learnable_layers(sal: ArrayLike, beta: float) -> Int64[np.ndarray, " epochs"]:
-    """
-    How many layers have ``SAL > β`` in each epoch.
+    """How many layers have ``SAL > β`` in each epoch.
 
     Args:
         sal: SAL of a run, ``[T, L]``. Entries that are not finite count as not learnable.
@@ -112,8 +108,7 @@ def learnable_layers(sal: ArrayLike, beta: float) -> Int64[np.ndarray, " epochs"
 
 
 def unlearnable_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, beta: float | None = None) -> float:
-    """
-    UD: learnable layers of the poisoned run over those of the clean run. Lower means more unlearnable.
+    """UD: learnable layers of the poisoned run over those of the clean run. Lower means more unlearnable.
 
     Args:
         poisoned_sal: SAL of the run on poisoned data, ``[T, L]``.
@@ -137,8 +132,7 @@ def distance_report(
     weights: ArrayLike | None = None,
     converged_epoch: int | None = None,
 ) -> UnlearnableDistance:
-    """
-    UD with its parts: per epoch, weighted by parameters, up to the clean model's convergence, and what was left out.
+    """UD with its parts: per epoch, weighted by parameters, up to the clean model's convergence, and what was left out.
 
     A layer that is not finite in one of the two runs is compared in neither in that epoch: otherwise a poisoned run
     that overflows would look unlearnable. Where nothing was left out, this is the published definition.
@@ -201,8 +195,7 @@ def distance_report(
 
 
 def convergence_epoch(scores: ArrayLike, *, patience: int = 3) -> int:
-    """
-    The epoch at which a run has converged: its best so far is not beaten in the ``patience`` epochs that follow.
+    """The epoch at which a run has converged: its best so far is not beaten in the ``patience`` epochs that follow.
 
     Args:
         scores: Accuracy per epoch, ``[T]``, higher is better.

@@ -7,6 +7,7 @@ import logging
 import os
 import traceback
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -38,7 +39,7 @@ def run_job(config: DictConfig) -> None:
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
-            log.info("UD %.3f · %s", result.get("ud") or float("nan"), folder / RESULT)
+            log.info("UD %s · %s", _shown_ud(result), folder / RESULT)
     except Exception as error:
         if isinstance(error, Timeout):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
@@ -62,4 +63,13 @@ def _message(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
-    return text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
+    return (
+        text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
+    )
+
+
+def _shown_ud(result: dict[str, Any]) -> str:
+    """UD, of each task if there are several."""
+    tasks = result.get("tasks") or {"": result}
+    shown = {task: "–" if figures["ud"] is None else f"{figures['ud']:.3f}" for task, figures in tasks.items()}
+    return " · ".join(f"{task} {ud}".strip() for task, ud in shown.items())

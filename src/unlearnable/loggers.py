@@ -10,6 +10,7 @@ import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,13 +62,13 @@ class JobLogger:
         """Records the job's final figures."""
         for logger in self.loggers:
             if isinstance(logger, SafeWandbLogger):
-                logger.guarded(lambda logger=logger: logger.experiment.summary.update(dict(values)))
+                logger.guarded(partial(logger.record, values))
 
     def finish(self, exit_code: int) -> None:
         """Ends the job's runs, as failed unless `exit_code` is 0."""
         for logger in self.loggers:
             if isinstance(logger, SafeWandbLogger):
-                logger.guarded(lambda logger=logger: logger.experiment.finish(exit_code=exit_code))
+                logger.guarded(partial(logger.end, exit_code))
             else:
                 logger.finalize("success" if exit_code == 0 else "failed")
 
@@ -99,6 +100,14 @@ class SafeWandbLogger(WandbLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *_: Any) -> None:
         pass  # the whole configuration was given at the start
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """Writes values into the run's summary."""
+        self.experiment.summary.update(dict(values))
+
+    def end(self, exit_code: int) -> None:
+        """Ends the run; W&B shows it as failed unless `exit_code` is 0."""
+        self.experiment.finish(exit_code=exit_code)
 
     @override
     def finalize(self, status: str) -> None:
@@ -148,8 +157,8 @@ def wandb_logger(
 
 
 def csv_logger(info: JobInfo) -> JobLogger:
-    """`metrics.csv` in the job's folder."""
-    return JobLogger(CSVLogger(info.folder, name="", version=""))
+    """`csv/metrics.csv` in the job's folder."""
+    return JobLogger(CSVLogger(info.folder, name="csv", version=""))
 
 
 def no_logger(info: JobInfo) -> JobLogger:

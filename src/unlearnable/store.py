@@ -53,7 +53,10 @@ def code_digest(*modules: ModuleType) -> str:
         for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                if (
+                    isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                    and ast.get_docstring(node) is not None
+                ):
                     node.body = node.body[1:]
             digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:16]

@@ -56,7 +56,9 @@ def fit(
     if resume.exists():
         done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
         logging.getLogger(__name__).info("going on after epoch %d", done)
-        replay(module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers)
+        replay(
+            module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
+        )
     checkpoint = ModelCheckpoint(
         dirpath=folder,
         filename=resume.stem,
@@ -64,8 +66,8 @@ def fit(
         enable_version_counter=False,
     )
     writer = TrajectoryWriter(folder, seed=seed)
-    trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
     with quiet():
+        trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None, weights_only=True)
     resume.unlink(missing_ok=True)
 
@@ -91,14 +93,14 @@ def replay(
         callbacks: As for `fit`.
         loggers: Lightning's loggers.
     """
-    trainer = make_trainer(
-        callbacks=list(callbacks),
-        logger=list(loggers),
-        max_epochs=epochs,
-        limit_val_batches=0,
-        enable_checkpointing=False,
-    )
     with quiet():
+        trainer = make_trainer(
+            callbacks=list(callbacks),
+            logger=list(loggers),
+            max_epochs=epochs,
+            limit_val_batches=0,
+            enable_checkpointing=False,
+        )
         trainer.fit(_Replay(module, folder), datamodule=_ReplayData(data))
 
 
@@ -146,7 +148,8 @@ class _ReplayData(LightningDataModule):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without Lightning's banners and its hints that do not apply to batches made in memory."""
-    banners = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    names = ("lightning.pytorch", "lightning.fabric", "lightning", "lightning.pytorch.utilities.rank_zero")
+    banners = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in banners]
     for logger in banners:
         logger.setLevel(logging.WARNING)
@@ -155,12 +158,8 @@ def quiet() -> Iterator[None]:
             for message in (
                 ".*does not have many workers.*",
                 ".*The number of training batches.*",
-                ".*Checkpoint directory .* exists and is not empty.*",
-                ".*configure_optimizers. returned .None.*",
-                ".*you are running in a debug.*",
+                ".*exists and is not empty.*",
                 ".*isinstance.treespec, LeafSpec.*",
-                ".*no .val_dataloader.*",
-                ".*The dataloader.*",
             ):
                 warnings.filterwarnings("ignore", message=message)
             yield

@@ -12,9 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 
-def random_crop(
-    images: Shaped[Tensor, "n c h w"], padding: int, *, generator: Generator
-) -> Shaped[Tensor, "n c h w"]:
+def random_crop(images: Shaped[Tensor, "n c h w"], padding: int, *, generator: Generator) -> Shaped[Tensor, "n c h w"]:
     """Pads each image with zeros on all sides and cuts its own random window of the original size out of it."""
     n, c, h, w = images.shape
     top = torch.randint(0, 2 * padding + 1, (n, 1), generator=generator, device=images.device)

@@ -43,8 +43,16 @@ class Cifar10(ImageDataModule):
         self.data_dir, self.download = Path(data_dir).expanduser(), download
         self.subset, self.test_subset = subset, test_subset
         if not download and not self._forms():
-            held = ", ".join(sorted(path.name for path in self.data_dir.iterdir())[:5]) if self.data_dir.is_dir() else ""
-            found = f"it holds only: {held}" if held else "it is empty" if self.data_dir.is_dir() else "there is no such folder"
+            held = (
+                ", ".join(sorted(path.name for path in self.data_dir.iterdir())[:5]) if self.data_dir.is_dir() else ""
+            )
+            found = (
+                f"it holds only: {held}"
+                if held
+                else "it is empty"
+                if self.data_dir.is_dir()
+                else "there is no such folder"
+            )
             raise FileNotFoundError(
                 f"No CIFAR-10 in `dataset.data_dir` = {self.data_dir} ({found}). Give the folder with the hub's "
                 "train-*.parquet and test-*.parquet or with cifar-10-batches-py, or set dataset.download=true."

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor

@@ -63,12 +63,12 @@ def _task_figures(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, 
     last = run.sal[task][-1]
     weights = last.weights
     accuracies = [clean.epochs[epoch - 1].metrics.get("test/acc") for epoch in clean.sal_epochs]
-    known = None not in accuracies
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
     distance = distance_report(
         run.values[task],
         clean.values[task],
         weights=weights,
-        converged_epoch=convergence_epoch(accuracies) if known else None,
+        converged_epoch=convergence_epoch(known) if len(known) == len(accuracies) else None,
     )
     return {
         "layers": list(last.names),

@@ -95,7 +95,9 @@ def print_table(rows: Iterable[Mapping[str, Any]]) -> None:
         table.add_column(title, justify="left" if title == "poison" else "right")
     for row in rows:
         if row["status"] == "failed":
-            table.add_row(str(row.get("poison", row["job"])), *["" for _ in range(len(_SHOWN) - 2)], "failed", style="red")
+            table.add_row(
+                str(row.get("poison", row["job"])), *["" for _ in range(len(_SHOWN) - 2)], "failed", style="red"
+            )
         else:
             table.add_row(*(_shown(row.get(column)) for column in _SHOWN))
     console = Console()

@@ -152,7 +152,7 @@ def measure_sal(
         engine = Replay(model, chosen)
         with engine.installed():
             probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=engine)
-            engine.prepare(next(iter(probe.passes()))[0], replaying=replay and solver == "fast")
+            engine.prepare(next(iter(probe.passes()))[0], replaying=replay and solver not in ("reference","pgd"))
             origin, gradients = probe.origin(chosen)
             problems = [
                 [
