@@ -5,6 +5,7 @@ from unlearnable.data.digits import Digits
 from unlearnable.data.images import Batches, ImageSet, Targets, stratified
 from unlearnable.data.module import ImageDataModule
 from unlearnable.data.multitask import MultiTaskDataModule
+from unlearnable.data.rooms import Rooms
 from unlearnable.data.taskonomy import Taskonomy
 from unlearnable.data.tasks import Metric, Task
 
@@ -16,6 +17,7 @@ __all__ = [
     "ImageSet",
     "Metric",
     "MultiTaskDataModule",
+    "Rooms",
     "Targets",
     "Task",
     "Taskonomy",

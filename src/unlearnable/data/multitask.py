@@ -93,6 +93,6 @@ def check_targets(train: ImageSet, tasks: Mapping[str, Task]) -> None:
             )
         if task.kind in ("class", "segmentation") and int(target[there].min()) == int(target[there].max()):
             raise ValueError(
-                f"Task {name!r} has one class only in the training set ({int(target[there][0])}): there is nothing to tell "
-                "apart. Leave it out of dataset.tasks or take more views."
+                f"Task {name!r} has one class only in the training set ({int(target[there][0])}): there is nothing to "
+                "tell apart. Leave it out of dataset.tasks or take more views."
             )

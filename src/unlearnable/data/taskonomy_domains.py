@@ -223,9 +223,8 @@ def tiles(values: Shaped[Tensor, "*c h w"], side: int) -> Shaped[Tensor, "t *c s
     height, width = values.shape[-2:]
     rows, columns = height // side, width // side
     cut = values[..., : rows * side, : columns * side]
-    cut = cut.unflatten(-2, (rows, side)).unflatten(-1, (columns, side))  # [..., rows, side, columns, side]
-    cut = cut.movedim((-4, -2), (0, 1)).flatten(0, 1)
-    return cut.contiguous()
+    cut = cut.reshape(*cut.shape[:-2], rows, side, columns, side)
+    return cut.movedim((-4, -2), (0, 1)).flatten(0, 1).contiguous()
 
 
 def as_class(values: Tensor, count: int) -> Int64[Tensor, " t"]:

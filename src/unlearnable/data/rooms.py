@@ -1,0 +1,91 @@
+"""The embedded multi-task data set: ray-cast rooms, in Taskonomy's layout, made once and kept in the store."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from unlearnable.data import rooms_furniture, rooms_render, rooms_scene
+from unlearnable.data.images import ImageSet
+from unlearnable.data.rooms_scene import SCENES
+from unlearnable.data.taskonomy import Taskonomy
+from unlearnable.store import Store, code_digest, write_atomically
+
+log = logging.getLogger(__name__)
+
+_SPLIT = "train_val_test_rooms.csv"
+
+
+class Rooms(Taskonomy):
+    """Random furnished rooms of six types, ray-cast with textures, one lamp and its shadows: nothing to download.
+
+    Domains: `class_scene`, `segment_semantic` (Taskonomy's codes), `depth_euclidean`, `normal`, `keypoints2d`,
+    `edge_occlusion`, `reshading`. Each room is a building of its own with `views` views, and the split is by room.
+
+    Args:
+        store_dir: The store that the frames are kept in.
+        frames: Number of views altogether.
+        views: Views of each room.
+        frame_size: Side of a frame in pixels.
+        generation_seed: Of the rooms; the run's seed does not change them.
+        test_share: Share of the rooms for the test.
+        **options: See `Taskonomy`; `data_dir` and `split` are set.
+    """
+
+    class_names = SCENES
+
+    def __init__(
+        self,
+        store_dir: str | Path,
+        *,
+        frames: int = 1000,
+        views: int = 4,
+        frame_size: int = 64,
+        generation_seed: int = 0,
+        test_share: float = 0.2,
+        tasks: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__("", tasks=tasks, split=_SPLIT, test_share=test_share, **options)
+        rooms = frames // views if views >= 1 else 0
+        if views < 1 or rooms < 2 * len(SCENES):
+            raise ValueError(
+                f"`dataset.frames` must make at least {2 * len(SCENES)} rooms, two of each type, of `dataset.views` "
+                f"views each; got {frames} frames, {views} views."
+            )
+        if frame_size < 16:
+            raise ValueError(f"`dataset.frame_size` is a side in pixels, at least 16; got {frame_size}.")
+        self.store_dir = Path(store_dir).expanduser()
+        self.rooms, self.views, self.frame_size, self.generation_seed = rooms, views, frame_size, generation_seed
+
+    @override
+    def load(self) -> tuple[ImageSet, ImageSet]:
+        key = {
+            "rooms": self.rooms,
+            "views": self.views,
+            "size": self.frame_size,
+            "seed": self.generation_seed,
+            "test_share": self.test_share,
+            "code": code_digest(rooms_furniture, rooms_scene, rooms_render, sys.modules[__name__]),
+        }
+        self.data_dir = Store(self.store_dir).obtain("rooms", key, self._generate).path
+        self.split = str(self.data_dir / _SPLIT)
+        return super().load()
+
+    def _generate(self, folder: Path) -> None:
+        log.info("rooms: rendering %d views of %d rooms, once", self.rooms * self.views, self.rooms)
+        for number in range(self.rooms):
+            rooms_render.write_room(folder, number, self.views, self.frame_size, self.generation_seed)
+        # Rounds of one room of each type go to one side as a whole, so that both sides have the types equally often.
+        rounds = -(-self.rooms // len(SCENES))
+        test = {int((place + 0.5) / self.test_share) for place in range(max(1, round(self.test_share * rounds)))}
+        lines = ["id,train,val,test"]
+        for number in range(self.rooms):
+            is_test = number // len(SCENES) in test
+            lines.append(f"room_{number:05d},{int(not is_test)},0,{int(is_test)}")
+        write_atomically(folder / _SPLIT, "\n".join(lines) + "\n")
