@@ -25,7 +25,7 @@ def run_job(config: DictConfig) -> None:
     from filelock import FileLock, Timeout
 
     from unlearnable.report.result import RESULT
-    from unlearnable.report.sweep import FAILED
+    from unlearnable.report.records import FAILED
     from unlearnable.store import write_atomically
 
     hydra = HydraConfig.get()

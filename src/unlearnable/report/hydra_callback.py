@@ -15,13 +15,17 @@ class SweepReport(Callback):
 
     @override
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from unlearnable.report.sweep import collect, print_table, write_summary
+        from unlearnable.report.aggregate import cells
+        from unlearnable.report.records import read_sweeps
+        from unlearnable.report.sweep import print_tables, write_summary
 
         folder = Path(config.hydra.sweep.dir).absolute()
-        rows = collect(folder)
-        path = write_summary(folder, rows)
-        print_table(rows)
-        print(f"{len(rows)} jobs: {path}")
-        if any(row["status"] == "failed" for row in rows):
+        records = read_sweeps([folder])
+        aggregates = cells(records)
+        path = write_summary(folder, records, aggregates)
+        print_tables(records, aggregates)
+        jobs = len({run.folder for run in records.runs}) + len(records.failures)
+        print(f"{jobs} jobs: {path}")
+        if records.failures:
             # Hydra turns a callback's exceptions into warnings; this one is meant to get through.
             raise SystemExit(1)

@@ -1,46 +1,33 @@
-"""The end of a sweep: a table in the terminal and `summary.csv`."""
+"""The end of a sweep: tables in the terminal, `summary.csv` (a row a job) and `aggregates.csv` (a row a cell of seeds)."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unlearnable.report.result import RESULT
+from unlearnable.report.aggregate import Cell, row
+from unlearnable.report.records import AXES, Records, Run
 from unlearnable.store import write_atomically
 
-#: The job's own word that it failed: `{"error": message, "overrides": […]}`.
-FAILED = "failed.json"
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SUMMARY = "summary.csv"
+AGGREGATES = "aggregates.csv"
 
 _COLUMNS = (
-    "job",
-    "status",
-    "poison",
-    "dataset",
-    "model",
-    "task",
-    "defense",
-    "seed",
-    "eps",
-    "steps",
-    "solver",
-    "beta",
-    "learnable_layers",
-    "clean_learnable_layers",
-    "ud",
-    "train_acc",
-    "test_acc",
-    "test_acc_peak",
-    "clean_test_acc",
-    "seconds",
-    "error",
+    *("job", "status", "poison", "dataset", "model", "task", "defense", "settings", "seed", "eps", "steps", "solver"),
+    *("beta", "learnable_layers", "clean_learnable_layers", "ud", "ud_parameter_weighted", "ud_until_convergence"),
+    *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc", "seconds", "error"),
 )
-_SHOWN = {
+_SHOWN: Mapping[str, str] = {
     "poison": "poison",
+    "task": "task",
+    "settings": "settings",
     "seed": "seed",
     "eps": "ε",
     "steps": "steps",
@@ -53,75 +40,120 @@ _SHOWN = {
     "clean_test_acc": "clean test acc",
     "seconds": "seconds",
 }
+#: Above as many jobs the terminal shows the cells alone.
+_MOST_JOBS_SHOWN = 40
 
 
-def collect(folder: Path) -> list[dict[str, Any]]:
-    """One row for each job below `folder`, finished or failed, in the order of their numbers.
-
-    A multi-task job has one row a task.
-    """
-    rows: list[dict[str, Any]] = []
-    jobs = {path.parent for name in (RESULT, FAILED) for path in folder.glob(f"*/{name}")}
-    for job in sorted(jobs, key=_job_order):
-        if (job / FAILED).exists():
-            record = json.loads((job / FAILED).read_text())
-            rows.append({"job": job.name, "status": "failed", **record.get("choices", {}), "error": record["error"]})
-        else:
-            result = json.loads((job / RESULT).read_text())
-            tasks: Mapping[str, Any] = result.get("tasks") or {result["task"]: result}
-            rows.extend(_row(job.name, {**result, **figures, "task": task}) for task, figures in tasks.items())
+def job_rows(records: Records) -> list[dict[str, Any]]:
+    """One row for each job, finished or failed, in the order of their numbers; a multi-task job has one a task."""
+    rows = [_job_row(run) for run in records.runs]
+    rows += [
+        {"job": failure.job, "status": "failed", "poison": failure.poison, "error": failure.error}
+        for failure in records.failures
+    ]
     return rows
 
 
-def write_summary(folder: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes `summary.csv`, numbers in full precision, and returns its path."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    path = folder / SUMMARY
-    write_atomically(path, text.getvalue())
-    return path
+def write_summary(folder: Path, records: Records, cells: Sequence[Cell]) -> Path:
+    """Writes both files, numbers in full precision, and returns the path of `summary.csv`."""
+    _write_csv(folder / SUMMARY, _COLUMNS, job_rows(records))
+    aggregates = [row(cell) for cell in cells]
+    if aggregates:
+        _write_csv(folder / AGGREGATES, tuple(aggregates[0]), aggregates)
+    return folder / SUMMARY
 
 
-def print_table(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Shows the rows in the terminal."""
+def print_tables(records: Records, cells: Sequence[Cell]) -> None:
+    """Shows the jobs, the cells over seeds and the failures in the terminal."""
     from rich.console import Console
-    from rich.table import Table
 
-    rows = list(rows)
-    table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
-    for title in _SHOWN.values():
-        table.add_column(title, justify="left" if title == "poison" else "right")
-    for row in rows:
-        if row["status"] == "failed":
-            table.add_row(
-                str(row.get("poison", row["job"])), *["" for _ in range(len(_SHOWN) - 2)], "failed", style="red"
-            )
-        else:
-            table.add_row(*(_shown(row.get(column)) for column in _SHOWN))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=160)  # a log file is wide enough for whole rows
+        console = Console(width=180)  # a log file is wide enough for whole rows
+    seeds = max((len(cell.runs) for cell in cells), default=0)
+    if len(records.runs) <= _MOST_JOBS_SHOWN or seeds < 2:
+        _print_jobs(console, records)
+    if seeds > 1:
+        _print_cells(console, cells)
+    elif cells:
+        console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
+    for failure in records.failures:
+        console.print(f"[red]{failure.job} failed:[/red] {failure.error}", highlight=False)
+
+
+def _print_jobs(console: Console, records: Records) -> None:
+    from rich.table import Table
+
+    rows = [_job_row(run) for run in records.runs]
+    shown = [name for name in _SHOWN if name not in ("task", "settings") or len({row[name] for row in rows}) > 1]
+    table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
+    for name in shown:
+        table.add_column(_SHOWN[name], justify="left" if name in ("poison", "task", "settings") else "right")
+    for entry in rows:
+        table.add_row(*(_shown(entry.get(name)) for name in shown))
+    for failure in records.failures:
+        table.add_row(failure.poison or failure.job, *["" for _ in shown[2:]], "failed", style="red")
     console.print(table)
-    for row in rows:
-        if row["status"] == "failed":
-            console.print(f"[red]{row['job']} failed:[/red] {row['error']}", highlight=False)
 
 
-def _row(job: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    row = {column: result.get(column) for column in _COLUMNS}
+def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
+    from rich.table import Table
+
+    columns: dict[str, Callable[[Cell], str]] = {
+        "poison": lambda cell: str(cell.first.result["poison"]),
+        **{axis: _axis(axis) for axis in AXES[1:] if len({str(_axis(axis)(cell)) for cell in cells}) > 1},
+        "settings": lambda cell: cell.first.settings,
+        "seeds": lambda cell: str(len(cell.seeds)),
+        "UD": lambda cell: pm(cell.ud, cell.ud_std),
+        "clean vs clean": lambda cell: (
+            pm(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread and cell.spread.clean_pairs else "–"
+        ),
+        "verdict": lambda cell: cell.verdict,
+        "train acc": lambda cell: pm(*cell.figure("train_acc")),
+        "test acc": lambda cell: pm(*cell.figure("test_acc")),
+        "peak": lambda cell: pm(*cell.figure("test_acc_peak")),
+    }
+    if not any(cell.first.settings for cell in cells):
+        del columns["settings"]
+    table = Table(title="Over seeds: mean ± standard deviation")
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("seeds", "UD", "clean vs clean", "eps", "steps") else "left")
+    for cell in cells:
+        table.add_row(*(text(cell) for text in columns.values()))
+    console.print(table)
+
+
+def _axis(axis: str) -> Callable[[Cell], str]:
+    place = AXES.index(axis)
+    return lambda cell: str(cell.first.axes[place])
+
+
+def pm(value: float, spread: float, digits: int = 3) -> str:
+    """`0.452 ± 0.031`; without the spread where there is none, a dash where there is no value."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}")
+
+
+def _job_row(run: Run) -> dict[str, Any]:
+    result = run.result
+    entry = {column: result.get(column) for column in _COLUMNS}
     for counts in ("learnable_layers", "clean_learnable_layers"):
-        row[counts] = sum(result[counts]) / len(result[counts])
-    return {**row, "job": job, "status": "done", "seconds": result["seconds"]["total"], "error": ""}
+        entry[counts] = sum(result[counts]) / len(result[counts])
+    total = result["seconds"]["total"]
+    return {**entry, "job": run.job, "status": "done", "settings": run.settings, "seconds": total, "error": ""}
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+    writer.writeheader()
+    for entry in rows:
+        writer.writerow({name: "" if isinstance(v, float) and math.isnan(v) else v for name, v in entry.items()})
+    write_atomically(path, text.getvalue())
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _job_order(job: Path) -> tuple[int, str]:
-    number = job.name.split("-")[0]
-    return (int(number) if number.isdigit() else 0, job.name)
