@@ -88,10 +88,10 @@ class Poison(ABC):
             work_dir.mkdir(parents=True, exist_ok=True)
         where = torch.device(device)
         data = TrainingSet(images, labels, num_classes, seed, where, progress, work_dir)
-        rows = self._chosen_rows(data)
+        rows = self.chosen_rows(data)
         # Networks draw their initialisation from the global generators: seeded here, given back as they were.
         with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-            torch.random.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             if where.type == "cuda":
                 torch.cuda.manual_seed_all(seed)
             perturb = self.prepare(data)
@@ -114,7 +114,8 @@ class Poison(ABC):
                 f"`radius` must be at most {largest:g} for norm {self.norm!r} on {shape} images; got {self.radius}."
             )
 
-    def _chosen_rows(self, data: TrainingSet) -> Int64[Tensor, " m"]:
+    def chosen_rows(self, data: TrainingSet) -> Int64[Tensor, " m"]:
+        """Returns the rows that are changed, in the order in which they are worked on."""
         if isinstance(self.fraction, list):
             return torch.isin(data.labels, torch.tensor(self.fraction)).nonzero().squeeze(1)
         if self.fraction == 1:

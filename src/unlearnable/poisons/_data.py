@@ -107,6 +107,16 @@ class TrainingSet:
         flat = torch.from_file(str(path), shared=True, size=count, dtype=torch.float16)
         return flat.view(self.images.shape)
 
+    def room(self, name: str) -> Tensor:
+        """Returns uninitialised 8-bit images, one per row: in memory when small, else a file in `work_dir`."""
+        if self.images.nbytes <= RESIDENT_BYTES or self.work_dir is None:
+            return torch.empty(self.images.shape, dtype=torch.uint8)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        path = self.work_dir / f"{name}.u8"
+        path.unlink(missing_ok=True)
+        flat = torch.from_file(str(path), shared=True, size=self.images.numel(), dtype=torch.uint8)
+        return flat.view(self.images.shape)
+
     def bar(self, steps: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
         """Wraps an iterable in a progress bar: quiet unless wanted and on a terminal."""
         from tqdm import tqdm

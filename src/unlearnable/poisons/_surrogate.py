@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from unlearnable.poisons._augment import crop_and_flip
 from unlearnable.poisons._base import save_atomically
 from unlearnable.poisons._data import Batch, TrainingSet
+
+NetT = TypeVar("NetT", bound=nn.Module)
 
 NetFactory = Callable[..., nn.Module]
 """Called as `factory(num_classes=k)`."""
@@ -68,9 +70,13 @@ def train_surrogate(
 
 
 def build(factory: NetFactory, data: TrainingSet) -> nn.Module:
-    """Builds a network for the data on its device, with channels last: up to twice as fast there and on CPUs."""
-    net: nn.Module = factory(num_classes=data.num_classes).to(data.device)
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    """Builds a network for the data, on its device."""
+    return channels_last(factory(num_classes=data.num_classes), data.device)
+
+
+def channels_last(net: NetT, device: torch.device) -> NetT:
+    """Moves a network to the device, with channels last: up to twice as fast, there as on CPUs."""
+    return net.to(device).to(memory_format=torch.channels_last)
 
 
 def sgd(net: nn.Module, lr: float, weight_decay: float = 5e-4) -> torch.optim.Optimizer:

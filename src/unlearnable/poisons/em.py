@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.poisons._base import Perturb, Poison, save_atomically
@@ -131,15 +131,21 @@ class EM(Poison):
 
     def _descend(self, net: nn.Module, noise: Tensor, batch: Batch) -> None:
         """T steps for the noise that the batch meets, in place."""
-        settings = {"radius": self.radius, "norm": self.norm, "steps": self.noise_steps, "step_size": self.step_size}
 
         def loss(images: Tensor) -> Tensor:
             return F.cross_entropy(net(images), batch.labels, reduction="sum")
 
         if not self.classwise:
-            noise[batch.rows] = descend(batch.images, self._look_up(noise, batch), loss, **settings).to(
-                "cpu", noise.dtype
+            found = descend(
+                batch.images,
+                self._look_up(noise, batch),
+                loss,
+                radius=self.radius,
+                norm=self.norm,
+                steps=self.noise_steps,
+                step_size=self.step_size,
             )
+            noise[batch.rows] = found.to("cpu", noise.dtype)
             return
         present, which = batch.labels.unique(return_inverse=True)
         part = noise[present.cpu()].to(batch.images.device)

@@ -26,8 +26,9 @@ class OPS(Poison):
         G(σ, ξ) = E_{x ∈ D_k}[Σ_c |x_{σ,c} − ξ_c|] / Var_{x ∈ D_k}[Σ_c |x_{σ,c} − ξ_c|].
 
     The public code divides by the standard deviation, taken over images and channels together, and that is the option
-    `spread="std"`. As there, no two classes get the same pixel with the same colour. Where pixels tie, as in a border
-    that is constant over a class, the first in reading order wins.
+    `spread="std"`. As there, no two classes get the same pixel with the same colour. Pixels tie where
+    the images of a class are constant, as in a black border; there the one nearest to the centre wins, the last that a
+    random crop loses.
 
     Args:
         radius: Number k of pixels per class (the paper's method is k = 1).
@@ -71,6 +72,9 @@ class OPS(Poison):
         channels, height, width = data.shape
         palette = torch.tensor(list(product((0.0, 1.0), repeat=channels)))
         count = int(self.radius)
+        down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        distance = (2 * down - height + 1).square() + (2 * right - width + 1).square()
+        inwards = distance.flatten().sort(stable=True).indices
         places = torch.zeros(data.num_classes, count, dtype=torch.long)
         colours = torch.zeros(data.num_classes, count, channels)
         taken = torch.zeros(len(palette), height * width, dtype=torch.bool)
@@ -81,7 +85,7 @@ class OPS(Poison):
             score = self._score(data, members, palette).masked_fill_(taken, -1)
             # One colour a pixel: its best, so that k pixels are k different places.
             best, colour = score.max(0)
-            chosen = best.sort(descending=True, stable=True).indices[:count]
+            chosen = inwards[best[inwards].sort(descending=True, stable=True).indices[:count]]
             places[label], colours[label] = chosen, palette[colour[chosen]]
             taken[colour[chosen], chosen] = True
         return places, colours

@@ -1,0 +1,206 @@
+"""Autoregressive perturbations (AR)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from unlearnable.poisons._base import Perturb, Poison
+from unlearnable.poisons._budget import Norm
+from unlearnable.poisons._checks import positive
+from unlearnable.poisons._data import Batch, TrainingSet
+
+_MARGIN = 4
+"""Rows and columns that are generated first and cut off, so that the start signal does not show."""
+
+
+class AR(Poison):
+    """Autoregressive perturbations: noise whose every value is a fixed linear function of its neighbours.
+
+    From `Autoregressive Perturbations for Data Poisoning <https://arxiv.org/abs/2206.03693>`_ (Sandoval-Segura et al.,
+    NeurIPS 2022). Class k has one process per channel, with coefficients β on a 3×3 window whose last is zero and
+    whose sum is one:
+
+        x_{i,j} = Σ_{p,q ∈ {0,1,2}} β_{2−p,2−q} · x_{i−p,j−q},
+
+    run from two rows and two columns of Gaussian noise, cut to the image and scaled to length `radius`. A 3×3 filter
+    with β and −1 in the last place answers zero to its own class's noise, which is the shortcut. Each image has its
+    own start, so no two noises are equal.
+
+    The processes are searched as in the paper's Algorithm 3: random coefficients are kept if their noise does not
+    grow and if the filters of the processes found before answer to it with at least `min_response`. Or they are loaded
+    from a file of the public code's layout, such as its `params-classes-10-mr-10.pt`.
+
+    Args:
+        radius: See `Poison`; the paper's is ℓ2 1.0 on 32×32 images.
+        norm: `l2` or `linf`; the noise is scaled to it.
+        fraction: See `Poison`.
+        params: A file with the classes' coefficients, a tensor [classes, channels, 3, 3] or a list of such; None
+            searches them.
+        min_response: Least sum of the positive answers of an earlier filter to the new noise (of unit length). The
+            paper's are 10 for 10 classes, 3 for 100; None takes 10 up to ten classes and 3 for more.
+        max_value: Largest absolute value of the unscaled noise of a process that counts as stable (the public code's
+            documentation; what it compares is the length).
+        max_candidates: Random windows after which the search gives up.
+        batch_size: See `Poison`.
+    """
+
+    def __init__(
+        self,
+        *,
+        radius: float,
+        norm: Norm = "l2",
+        fraction: float | Sequence[int] = 1.0,
+        params: str | Path | None = None,
+        min_response: float | None = None,
+        max_value: float = 5.0,
+        max_candidates: int = 400_000,
+        batch_size: int = 512,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        if norm == "l0":
+            raise ValueError("`norm` must be 'l2' or 'linf' for AR, which changes every pixel; got 'l0'.")
+        if min_response is not None and min_response < 0:
+            raise ValueError(f"`min_response` must not be negative; got {min_response}.")
+        positive(max_value=max_value)
+        self.min_response = min_response
+        self.max_value = max_value
+        self.max_candidates = max_candidates
+        self.coefficients = None if params is None else load_coefficients(Path(params))
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Finds or checks the classes' processes."""
+        channels, height, width = data.shape
+        coefficients = self.coefficients
+        if coefficients is None:
+            coefficients = self.search(data.num_classes, channels, data.stream("ar", "search"))
+        if len(coefficients) < data.num_classes or coefficients.shape[1] != channels:
+            raise ValueError(
+                f"`params` must hold coefficients for {data.num_classes} classes of {channels} channels; "
+                f"found {len(coefficients)} of {coefficients.shape[1]}."
+            )
+        coefficients = coefficients.to(data.device)
+
+        def perturb(batch: Batch, generator: Generator) -> Tensor:
+            start = torch.randn(len(batch.rows), channels, height + _MARGIN, width + _MARGIN, generator=generator).to(
+                data.device
+            )
+            noise = autoregress(coefficients[batch.labels], start)[:, :, _MARGIN:, _MARGIN:]
+            flat = noise.flatten(1)
+            length = flat.norm(dim=1) if self.norm == "l2" else flat.abs().amax(1)
+            if not torch.isfinite(length).all() or (length == 0).any():
+                raise ValueError(
+                    f"`params` describes a process that does not stay finite and non-zero on {height}×{width} images."
+                )
+            return noise * (self.radius / length).view(-1, 1, 1, 1)
+
+        return perturb
+
+    def search(self, num_classes: int, channels: int, generator: Generator) -> Float[Tensor, "classes c 3 3"]:
+        """Finds the classes' coefficients, on 32×32 noise as the paper does.
+
+        Raises:
+            RuntimeError: If `max_candidates` do not contain enough processes.
+        """
+        required = self.min_response if self.min_response is not None else (10.0 if num_classes <= 10 else 3.0)
+        kept: list[Tensor] = []
+        pool, trials = 3000, 3
+        for _ in range(-(-self.max_candidates // pool)):
+            # Channels are independent, and stable or not each by itself: reject them one by one, not by the triple.
+            stable = draw_coefficients(pool, 1, generator)
+            for _ in range(trials):
+                noise = autoregress(stable, torch.randn(len(stable), 1, 36, 36, generator=generator))
+                size = noise[:, :, _MARGIN:, _MARGIN:].abs().amax(dim=(1, 2, 3))
+                stable = stable[torch.isfinite(size) & (size <= self.max_value) & (size > 0)]
+            count = len(stable) // channels
+            candidates = stable[: count * channels].view(count, channels, 3, 3)
+            noise = autoregress(candidates, torch.randn(count, channels, 36, 36, generator=generator))
+            noise = noise[:, :, _MARGIN:, _MARGIN:]
+            unit = noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+            for candidate, answers in zip(candidates, unit, strict=True):
+                if kept and not response(torch.stack(kept), answers[None]).min() >= required:
+                    continue
+                kept.append(candidate)
+                if len(kept) == num_classes:
+                    return torch.stack(kept)
+        raise RuntimeError(
+            f"AR found {len(kept)} of {num_classes} processes with `min_response` {required:g} in "
+            f"{self.max_candidates} random windows; lower `min_response` or raise `max_candidates`."
+        )
+
+
+def draw_coefficients(count: int, channels: int, generator: Generator) -> Float[Tensor, "n c 3 3"]:
+    """Gaussian coefficients, the last one zero, divided by their sum."""
+    coefficients = torch.randn(count, channels, 9, generator=generator)
+    coefficients[..., 8] = 0
+    return (coefficients / coefficients.sum(2, keepdim=True)).view(count, channels, 3, 3)
+
+
+def autoregress(coefficients: Float[Tensor, "n c 3 3"], start: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Runs one process per image and channel from the first two rows and columns of `start`.
+
+    A value depends on its upper left window alone, so all values of one anti-diagonal follow from the four
+    anti-diagonals before it: h + w steps for the whole batch instead of h·w.
+    """
+    count, channels, height, width = start.shape
+    # Skewed: diagonal[d][..., i] is x[i, d − i].
+    row = torch.arange(height, device=start.device)
+    column = torch.arange(height + width - 1, device=start.device)[:, None] - row
+    inside = (column >= 0) & (column < width)
+    skewed = start[:, :, row.expand_as(column), column.clamp(0, width - 1)].permute(2, 0, 1, 3).contiguous()
+    weights = {(p, q): coefficients[:, :, 2 - p, 2 - q, None] for p in range(3) for q in range(3) if p + q > 0}
+    for diagonal in range(4, height + width - 1):
+        first, last = max(2, diagonal - width + 1), min(height - 1, diagonal - 2)
+        value = torch.zeros(count, channels, last - first + 1, dtype=start.dtype, device=start.device)
+        for (p, q), weight in weights.items():
+            value.addcmul_(weight, skewed[diagonal - p - q, :, :, first - p : last - p + 1])
+        skewed[diagonal, :, :, first : last + 1] = value
+    result = torch.empty_like(start)
+    where = inside.nonzero()
+    result[:, :, where[:, 1], column[inside]] = skewed[where[:, 0], :, :, where[:, 1]].permute(1, 2, 0)
+    return result
+
+
+def matching_filter(coefficients: Float[Tensor, "n c 3 3"]) -> Float[Tensor, "n c 3 3"]:
+    """The filters that answer zero to the processes' own noise: the coefficients with −1 in the last place."""
+    filters = coefficients.clone()
+    filters[..., 2, 2] = -1
+    return filters
+
+
+def response(coefficients: Float[Tensor, "k c 3 3"], noise: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    """Sum of the positive answers of each process's filter (over the channels' sum) to each noise."""
+    return F.relu(F.conv2d(noise, matching_filter(coefficients))).sum(dim=(2, 3))
+
+
+def load_coefficients(path: Path) -> Float[Tensor, "classes c 3 3"]:
+    """Reads coefficients saved by torch, without running anything that the file may hold.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`params` must name a file with AR coefficients; {path} is not there.")
+    try:
+        value = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise ValueError(f"`params`: {path} cannot be read as tensors alone ({error}).") from error
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(part, Tensor) for part in parts):
+        raise ValueError(f"`params`: {path} must hold a tensor [classes, channels, 3, 3] or a list of such.")
+    stacked = torch.stack(list(parts)) if parts and parts[0].ndim == 3 else torch.cat(list(parts))
+    if stacked.ndim != 4 or stacked.shape[2:] != (3, 3) or not torch.isfinite(stacked).all():
+        raise ValueError(
+            f"`params`: {path} must hold finite coefficients [classes, channels, 3, 3]; found {tuple(stacked.shape)}."
+        )
+    if (stacked[..., 2, 2] != 0).any():
+        raise ValueError(
+            f"`params`: the last coefficient of each 3×3 window in {path} must be 0: it is the value itself."
+        )
+    return stacked.float()

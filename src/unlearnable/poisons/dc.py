@@ -1,0 +1,157 @@
+"""DeepConfuse (DC)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.poisons._base import Perturb, Poison, save_atomically
+from unlearnable.poisons._budget import Norm, project
+from unlearnable.poisons._checks import at_least_one, positive
+from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons._surrogate import NetFactory, build, channels_last, freeze
+from unlearnable.poisons._unet import UNet
+
+
+class DC(Poison):
+    """DeepConfuse: a network that writes the noise, trained against the course of a victim's training.
+
+    From `Learning to Confuse: Generating Training Time Adversarial Data with Auto-Encoder
+    <https://arxiv.org/abs/1905.09027>`_ (Feng et al., NeurIPS 2019), Algorithm 1. In each trial a fresh victim θ is
+    trained on x + ρ·g_ξ(x), and for every batch on the way the generator ξ' learns to make that very step harmful on
+    clean data:
+
+        θ' = θ − α_f ∇_θ L(f_θ(x + ρ·g_ξ'(x)), y),    ξ' ← ξ' + α_a ∇_ξ' L(f_θ'(x), y),
+
+    through the step, so with second derivatives. ξ ← ξ' at the end of a trial. The paper stores the victim's whole
+    trajectory first and goes through it afterwards; since the trajectory depends on the old ξ alone, both run side by
+    side here with the same result and without the store.
+
+    Args:
+        surrogate: Builds the victim; called as `surrogate(num_classes=k)`.
+        radius: ρ, see `Poison`.
+        norm: `linf`, as in the paper, where the generator's output is in [−ρ, ρ]; others project it.
+        fraction: See `Poison`.
+        trials: Trials T; the paper's are 500.
+        epochs: Epochs of the victim in each trial.
+        lr: α_f of the victim's plain gradient steps.
+        generator_lr: α_a, of Adam.
+        width: Channels of the generator's first stage; the public code's are 64.
+        generator_path: A trained generator's state dict, such as the public benchmark's; then no training.
+        train_batch_size: Batch size of victim and generator.
+        batch_size: See `Poison`.
+    """
+
+    def __init__(
+        self,
+        *,
+        surrogate: NetFactory,
+        radius: float,
+        norm: Norm = "linf",
+        fraction: float | Sequence[int] = 1.0,
+        trials: int = 10,
+        epochs: int = 1,
+        lr: float = 0.01,
+        generator_lr: float = 1e-4,
+        width: int = 16,
+        generator_path: str | Path | None = None,
+        train_batch_size: int = 64,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        at_least_one(trials=trials, epochs=epochs, width=width, train_batch_size=train_batch_size)
+        positive(lr=lr, generator_lr=generator_lr)
+        self.surrogate = surrogate
+        self.trials = trials
+        self.epochs = epochs
+        self.lr = lr
+        self.generator_lr = generator_lr
+        self.width = width
+        self.generator_path = None if generator_path is None else Path(generator_path)
+        self.train_batch_size = train_batch_size
+        if self.generator_path is not None and not self.generator_path.is_file():
+            raise FileNotFoundError(
+                f"`generator_path` must name a state dict saved by torch; {generator_path} is not there."
+            )
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Loads or trains the generator."""
+        channels, height, width = data.shape
+        if height % 8 or width % 8:
+            raise ValueError(
+                f"DC's generator halves images three times and needs sides divisible by 8; got {height}×{width}."
+            )
+        generator = self._load(channels) if self.generator_path else UNet(channels, self.width)
+        generator = channels_last(generator, data.device)
+        if self.generator_path is None:
+            self._train(generator, data)
+        freeze(generator)
+        return lambda batch, _: self._noise(generator, batch)
+
+    def _noise(self, generator: nn.Module, batch: Batch) -> Tensor:
+        noise: Tensor = self.radius * generator(batch.images)
+        return noise if self.norm == "linf" else project(noise, self.radius, self.norm)
+
+    def _load(self, channels: int) -> UNet:
+        assert self.generator_path is not None
+        try:
+            state = torch.load(self.generator_path, weights_only=True, map_location="cpu")
+            width = len(state["dconv_down1.0.weight"])
+            generator = UNet(channels, width)
+            generator.load_state_dict(state)
+        except Exception as error:
+            raise ValueError(
+                f"`generator_path`: {self.generator_path} is not the state dict of a {channels}-channel U-Net ({error})."
+            ) from error
+        return generator
+
+    def _train(self, generator: nn.Module, data: TrainingSet) -> None:
+        optimizer = torch.optim.Adam(generator.parameters(), lr=self.generator_lr)
+        path = None if data.work_dir is None else data.work_dir / "dc.pt"
+        first = 0
+        if path is not None and path.exists():
+            state = torch.load(path, weights_only=True, map_location=data.device)
+            generator.load_state_dict(state["generator"])
+            optimizer.load_state_dict(state["optimizer"])
+            first = state["trials"]
+        for trial in data.bar(range(first, self.trials), "DC: trials"):
+            self._trial(generator, optimizer, data, trial)
+            if path is not None:
+                state = {"generator": generator.state_dict(), "optimizer": optimizer.state_dict(), "trials": trial + 1}
+                save_atomically(state, path)
+
+    def _trial(self, generator: nn.Module, optimizer: torch.optim.Optimizer, data: TrainingSet, trial: int) -> None:
+        """One victim's training, and the generator's step for each of its steps."""
+        # Seeded by the trial, so that a resumed generation starts the same victims.
+        torch.default_generator.manual_seed(data.stream("dc", "victim", trial).initial_seed())
+        victim = build(self.surrogate, data).train()
+        names, parameters = zip(*victim.named_parameters(), strict=True)
+        old = UNet.copy_of(generator)
+        generator.train()
+        order = data.stream("dc", "order", trial)
+        for _ in range(self.epochs):
+            for batch in data.batches(self.train_batch_size, shuffle=order):
+                if len(batch.rows) < 2:  # batch normalisation needs two
+                    continue
+                # The generator's step: through the victim's step that its noise would cause.
+                loss = F.cross_entropy(victim(self._poisoned(generator, batch)), batch.labels)
+                gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+                moved = {n: p - self.lr * g for n, p, g in zip(names, parameters, gradients, strict=True)}
+                clean_loss = F.cross_entropy(torch.func.functional_call(victim, moved, batch.images), batch.labels)
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(-clean_loss, inputs=list(generator.parameters()))
+                optimizer.step()
+                # The victim's own step, on the noise of the trial's beginning.
+                with torch.no_grad():
+                    poisoned = self._poisoned(old, batch)
+                gradients = torch.autograd.grad(F.cross_entropy(victim(poisoned), batch.labels), parameters)
+                with torch.no_grad():
+                    for parameter, gradient in zip(parameters, gradients, strict=True):
+                        parameter.sub_(gradient, alpha=self.lr)
+
+    def _poisoned(self, generator: nn.Module, batch: Batch) -> Tensor:
+        return (batch.images + self._noise(generator, batch)).clamp(0, 1)

@@ -1,0 +1,114 @@
+"""Neural tangent generalisation attack (NTGA)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from unlearnable.poisons._base import Perturb, Poison
+from unlearnable.poisons._budget import Norm
+from unlearnable.poisons._checks import at_least_one, positive
+from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons._descent import descend
+from unlearnable.poisons._kernel import mean_prediction, tangent_kernel
+
+
+class NTGA(Poison):
+    """Neural tangent generalisation attack: raises the validation loss of an infinitely wide network in closed form.
+
+    From `Neural Tangent Generalization Attacks <https://proceedings.mlr.press/v139/yuan21b.html>`_ (Yuan & Wu,
+    ICML 2021), Algorithm 1. A network of infinite width trained by gradient descent for time t on the block (X, Y)
+    predicts
+
+        f(X_v) = K_{vX} K_{XX}⁻¹ (I − exp(−t·K_{XX} / N)) Y,    N = n·classes,
+
+    with the neural tangent kernel K (equation 3). PGD on all images of the block together raises its cross-entropy on
+    held-out images (X_v, Y_v): r steps of length 1.1·radius/r. The kernel is that of a fully connected network with
+    `depth` hidden layers of erf units, σ_w² = 1.76 and σ_b² = 0.18, as in the public code. There every iteration
+    starts again from the clean images, which leaves one FGSM step; this follows the paper's algorithm.
+
+    Args:
+        radius: See `Poison`.
+        norm: See `Poison`.
+        fraction: See `Poison`.
+        time: t.
+        steps: r.
+        depth: Hidden layers of the network.
+        validation_size: Held-out images: a random part of the training set, the same for all blocks. The images of
+            the block itself do not count in its validation loss.
+        batch_size: Images in a block, n. Blocks are drawn at random, so each holds all classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        radius: float,
+        norm: Norm = "linf",
+        fraction: float | Sequence[int] = 1.0,
+        time: float = 64.0,
+        steps: int = 10,
+        depth: int = 5,
+        validation_size: int = 1000,
+        batch_size: int = 512,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        at_least_one(steps=steps, depth=depth, validation_size=validation_size)
+        positive(time=time)
+        self.time = time
+        self.steps = steps
+        self.depth = depth
+        self.validation_size = validation_size
+
+    def chosen_rows(self, data: TrainingSet) -> Int64[Tensor, " m"]:
+        """The rows in random order, since neighbours form a block."""
+        rows = super().chosen_rows(data)
+        return rows[torch.randperm(len(rows), generator=data.stream("ntga", "blocks"))]
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Draws the held-out images."""
+        if len(data) < 2:
+            raise ValueError("NTGA needs at least two images, one of them to validate on.")
+        held_out = torch.randperm(len(data), generator=data.stream("ntga", "validation"))[: self.validation_size]
+        validation = data.read(held_out)
+
+        def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001
+            apart = ~torch.isin(held_out, batch.rows).to(data.device)
+            if not apart.any():
+                raise ValueError(
+                    f"`validation_size` or `batch_size` must leave held-out images outside the block; all "
+                    f"{len(held_out)} lie in the block of {len(batch.rows)}. Make `batch_size` smaller."
+                )
+            seen, labels = validation.images[apart], validation.labels[apart]
+            return descend(
+                batch.images,
+                torch.zeros_like(batch.images),
+                lambda images: -self.validation_loss(images, batch.labels, seen, labels, data.num_classes),
+                radius=self.radius,
+                norm=self.norm,
+                steps=self.steps,
+                step_size=1.1 * self.radius / self.steps,
+            )
+
+        return perturb
+
+    def validation_loss(
+        self,
+        images: Float[Tensor, "n c h w"],
+        labels: Int64[Tensor, " n"],
+        seen: Float[Tensor, "v c h w"],
+        seen_labels: Int64[Tensor, " v"],
+        num_classes: int,
+    ) -> Float64[Tensor, ""]:
+        """Cross-entropy on `seen` of the network trained on `images` for time t."""
+        block, held_out = images.flatten(1).double(), seen.flatten(1).double()
+        prediction = mean_prediction(
+            tangent_kernel(block, block, self.depth),
+            tangent_kernel(held_out, block, self.depth),
+            F.one_hot(labels, num_classes).double(),
+            self.time,
+        )
+        return F.cross_entropy(prediction, seen_labels)

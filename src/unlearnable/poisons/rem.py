@@ -1,0 +1,161 @@
+"""Robust error-minimising noise (REM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.poisons._augment import crop_and_flip
+from unlearnable.poisons._base import Perturb, Poison, save_atomically
+from unlearnable.poisons._budget import Norm
+from unlearnable.poisons._checks import at_least_one, positive
+from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons._descent import descend
+from unlearnable.poisons._surrogate import (
+    NetFactory,
+    augmentation_padding,
+    build,
+    freeze,
+    frozen,
+    make_fabric,
+    sgd,
+)
+
+
+class REM(Poison):
+    """Robust error-minimising noise: also hides the images from adversarial training.
+
+    From `Robust Unlearnable Examples: Protecting Data Against Adversarial Learning
+    <https://arxiv.org/abs/2203.14533>`_ (Fu et al., ICLR 2022), Algorithm 1. The network θ (the paper's noise
+    generator) is trained on x + δᵘ under a further attack δᵃ and a random transformation t,
+
+        min_θ Σ_i min_{‖δᵘ‖ ≤ ρᵤ} E_t max_{‖δᵃ‖ ≤ ρₐ} L(f_θ(t(x_i + δᵘ) + δᵃ), y_i)   (equation 8).
+
+    In every iteration the batch's δᵘ is found anew from zero by PGD, whose gradient is the mean over J draws of t,
+    each with its own PGD for δᵃ; then θ takes a step on t(x + δᵘ) + δᵃ. After the last iteration the noise of all
+    images is made against the final θ. t is a random crop and flip.
+
+    An iteration costs about Kᵤ·J·(Kₐ + 1) passes, hundreds of times a training step. The paper's counts are 5,000
+    iterations, Kᵤ = Kₐ = 10, J = 5, and step sizes ρ/5; the defaults here are what two CPU cores do in minutes.
+
+    Args:
+        surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
+        radius: ρᵤ, see `Poison`.
+        adversarial_radius: ρₐ; None means half of ρᵤ, as 4/255 to 8/255. 0 leaves out the attack.
+        norm: Norm of both budgets.
+        fraction: See `Poison`.
+        iterations: Training steps of θ.
+        noise_steps: Kᵤ.
+        adversarial_steps: Kₐ.
+        samples: J.
+        lr: Initial learning rate of θ, multiplied by 0.1 after two fifths and after four fifths of the iterations.
+        train_batch_size: Batch size of θ.
+        batch_size: See `Poison`.
+    """
+
+    def __init__(
+        self,
+        *,
+        surrogate: NetFactory,
+        radius: float,
+        adversarial_radius: float | None = None,
+        norm: Norm = "linf",
+        fraction: float | Sequence[int] = 1.0,
+        iterations: int = 200,
+        noise_steps: int = 5,
+        adversarial_steps: int = 2,
+        samples: int = 1,
+        lr: float = 0.1,
+        train_batch_size: int = 128,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        at_least_one(iterations=iterations, noise_steps=noise_steps, samples=samples, train_batch_size=train_batch_size)
+        positive(lr=lr)
+        if adversarial_steps < 0:
+            raise ValueError(f"`adversarial_steps` must not be negative; got {adversarial_steps}.")
+        self.adversarial_radius = radius / 2 if adversarial_radius is None else adversarial_radius
+        if not 0 <= self.adversarial_radius < radius:
+            raise ValueError(
+                f"`adversarial_radius` must lie in [0, radius = {radius}): an attack as strong as the noise undoes it; "
+                f"got {adversarial_radius}."
+            )
+        self.surrogate = surrogate
+        self.iterations = iterations
+        self.noise_steps = noise_steps
+        self.adversarial_steps = adversarial_steps
+        self.samples = samples
+        self.lr = lr
+        self.train_batch_size = train_batch_size
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Trains θ; the noise of each batch is then made against it."""
+        net = build(self.surrogate, data)
+        padding = augmentation_padding(data)
+        saved = None if data.work_dir is None else data.work_dir / "rem.pt"
+        if saved is not None and saved.exists():
+            net.load_state_dict(torch.load(saved, weights_only=True, map_location=data.device))
+        else:
+            self._train(net, data, padding)
+            if saved is not None:
+                save_atomically(net.state_dict(), saved)
+        freeze(net)
+        return lambda batch, generator: self._noise(net, batch, padding, generator)
+
+    def _train(self, net: nn.Module, data: TrainingSet, padding: int) -> None:
+        fabric = make_fabric(data.device)
+        optimizer: Any = sgd(net, self.lr)
+        model, optimizer = fabric.setup(net, optimizer)
+        drops = [2 * self.iterations // 5, 4 * self.iterations // 5]
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
+        batches = data.endless(self.train_batch_size, shuffle=data.stream("rem", "order"))
+        draws = data.stream("rem", "augment")
+        for _, batch in zip(data.bar(range(self.iterations), "REM: iterations"), batches, strict=False):
+            with frozen(net):
+                noise = self._noise(net, batch, padding, draws)
+                seen = crop_and_flip((batch.images + noise).clamp_(0, 1), draws, padding=padding)
+                seen = seen + self._attack(net, seen, batch.labels)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(F.cross_entropy(model(seen), batch.labels))
+            optimizer.step()
+            schedule.step()
+
+    def _noise(self, net: nn.Module, batch: Batch, padding: int, generator: Generator) -> Tensor:
+        """δᵘ for a batch: the min-max-min problem's inner minimum for a fixed θ."""
+
+        def objective(images: Tensor) -> Tensor:
+            losses = []
+            for _ in range(self.samples):
+                seen = crop_and_flip(images, generator, padding=padding)
+                attacked = seen + self._attack(net, seen.detach(), batch.labels)
+                losses.append(F.cross_entropy(net(attacked), batch.labels, reduction="sum"))
+            return torch.stack(losses).mean()
+
+        return descend(
+            batch.images,
+            torch.zeros_like(batch.images),
+            objective,
+            radius=self.radius,
+            norm=self.norm,
+            steps=self.noise_steps,
+            step_size=self.radius / min(5, max(1, self.noise_steps / 2)),
+        )
+
+    def _attack(self, net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """δᵃ for transformed images: PGD that raises the loss."""
+        noise = torch.zeros_like(images)
+        if self.adversarial_radius == 0:
+            return noise
+        return descend(
+            images,
+            noise,
+            lambda seen: -F.cross_entropy(net(seen), labels, reduction="sum"),
+            radius=self.adversarial_radius,
+            norm=self.norm,
+            steps=self.adversarial_steps,
+            step_size=self.adversarial_radius / min(5, max(1, self.adversarial_steps / 2)),
+        )
