@@ -152,9 +152,18 @@ def module_of(path: Path, source: str) -> types.ModuleType:
 
 
 def test_code_digest_sees_code_and_not_comments(tmp_path: Path) -> None:
-    plain = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 1\n"))
-    prose = code_digest(
-        module_of(tmp_path / "m.py", '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n')
+    folders = [tmp_path / name for name in ("plain", "prose", "other")]
+    sources = (
+        "def f(x):\n    return x + 1\n",
+        '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n',
+        "def f(x):\n    return x + 2\n",
     )
-    other = code_digest(module_of(tmp_path / "m.py", "def f(x):\n    return x + 2\n"))
-    assert plain == prose != other
+    for folder in folders:
+        folder.mkdir()
+    digests = [code_digest(module_of(f / "m.py", s)) for f, s in zip(folders, sources, strict=True)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_code_digest_is_that_of_the_loaded_code(tmp_path: Path) -> None:
+    before = code_digest(module_of(tmp_path / "m.py", "x = 1\n"))
+    assert code_digest(module_of(tmp_path / "m.py", "x = 2\n")) == before

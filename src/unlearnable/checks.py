@@ -23,7 +23,7 @@ def _whole(value: Any) -> bool:
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
         lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v > 0,
-        "a finite number above 0: the radius of SAL's ball, by default relative to the norm of a layer's weights (the paper's is 0.05)",
+        "a finite number above 0: SAL's radius, relative to the norm of a layer's weights (the paper's is 0.05)",
     ),
     "steps": (lambda v: _whole(v) and v >= 1, "a whole number of SAL steps, at least 1 (the paper's is 10)"),
     "seed": (lambda v: _whole(v) and 0 <= v < 2**31, "a whole number from 0 to 2³¹ − 1"),
@@ -66,15 +66,16 @@ def check_trainer(config: DictConfig) -> torch.device:
     from unlearnable.training import quiet
 
     accelerator = config.trainer.accelerator
+    build = instantiate(config.trainer, _partial_=True)
     try:
         with quiet():
-            trainer = instantiate(config.trainer, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+            trainer = build(logger=False, enable_checkpointing=False, enable_progress_bar=False)
     except MisconfigurationException as error:
         raise ValueError(
             f"`trainer.accelerator` = {accelerator} cannot be used here: {error} "
             "Use trainer.accelerator=auto (what is there) or cpu."
         ) from error
-    return trainer.strategy.root_device  # type: ignore[no-any-return]
+    return trainer.strategy.root_device
 
 
 def check_data(config: DictConfig, data: ImageDataModule) -> None:

@@ -64,6 +64,12 @@ class JobLogger:
             if isinstance(logger, SafeWandbLogger):
                 logger.guarded(partial(logger.record, values))
 
+    def image(self, key: str, path: Path) -> None:
+        """Records a picture."""
+        for logger in self.loggers:
+            if isinstance(logger, SafeWandbLogger):
+                logger.guarded(lambda logger=logger: logger.log_image(key, [str(path)]))
+
     def finish(self, exit_code: int) -> None:
         """Ends the job's runs, as failed unless `exit_code` is 0."""
         for logger in self.loggers:
@@ -161,7 +167,7 @@ def csv_logger(info: JobInfo) -> JobLogger:
     return JobLogger(CSVLogger(info.folder, name="csv", version=""))
 
 
-def no_logger(info: JobInfo) -> JobLogger:
+def no_logger(_info: JobInfo) -> JobLogger:
     """No logger."""
     return JobLogger()
 

@@ -22,9 +22,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from unlearnable import models, poisons, sharpness, training
-from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, UnlearnableDistance
+from unlearnable.analysis import conflict
+from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, TaskConflict, UnlearnableDistance
 from unlearnable.callbacks.trajectory import Epoch, read_epochs
-from unlearnable.data import augment, images, module
+from unlearnable.data import augment, images, module, multitask
+from unlearnable.data.tasks import Metric
 from unlearnable.loggers import JobLogger
 from unlearnable.sharpness import Sal
 from unlearnable.store import Entry, Store, code_digest, digest_of
@@ -72,6 +74,8 @@ class MeasuredRun:
         sal_epochs: The epochs after which SAL was measured, counted from 1.
         sal: Task → one SAL for each of `sal_epochs`.
         epochs: Metrics of every epoch.
+        metrics: Task → the metric it is judged by.
+        conflict: Epoch → cosine similarities of the tasks' gradients; empty for one task.
         seconds: What `train` and `sal` took, now or when it was done.
         reused: Which of `train` and `sal` were in the store already.
     """
@@ -79,6 +83,8 @@ class MeasuredRun:
     sal_epochs: Sequence[int]
     sal: Mapping[str, Sequence[Sal]]
     epochs: Sequence[Epoch]
+    metrics: Mapping[str, Metric]
+    conflict: TaskConflict
     seconds: Mapping[str, float]
     reused: Sequence[str]
 
@@ -105,23 +111,26 @@ class Stages:
         from safetensors.torch import load_file, save_file
 
         name = self.config.choices.poison
+        method, labels, num_classes = _for_data(poison, data, self.config.poison_task)
         arguments = {
-            "num_classes": data.num_classes,
+            "num_classes": num_classes,
             "seed": self.config.seed,
             "device": self.device,
             "progress": training.on_terminal(),
         }
+        losses = [models] if getattr(poison, "takes_tasks", False) else []
         key = {
             "poison": plain(self.config.poison),
             "data": data.train.fingerprint,
+            "task": self.config.poison_task,
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(sys.modules[type(poison).__module__], *_private_modules(poisons)),
+            "code": code_digest(sys.modules[type(poison).__module__], *_private_modules(poisons), *losses),
         }
 
         def make(folder: Path) -> None:
             log.info("%s: perturbing %d images", name, len(data.train))
-            poisoned = poison.apply(data.train.images, data.train.labels, work_dir=folder / "work", **arguments)
+            poisoned = method.apply(data.train.images, labels, work_dir=folder / "work", **arguments)
             save_file({"images": poisoned.contiguous()}, folder / "images.safetensors")
             shutil.rmtree(folder / "work", ignore_errors=True)
 
@@ -149,20 +158,19 @@ class Stages:
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
         bars = {"enable_progress_bar": training.on_terminal(), "default_root_dir": str(self.store.root)}
-        return instantiate(self.config.trainer, _partial_=True)(**{**bars, **arguments})  # type: ignore[no-any-return]
+        return instantiate(self.config.trainer, _partial_=True)(**{**bars, **arguments})
 
     def make_module(self, data: ImageDataModule) -> LightningModule:
         """A fresh model, its initialisation drawn from the seed alone."""
         model = self.config.model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            net = instantiate(model.net)(data.num_classes)
-        return instantiate(self.config.task)(  # type: ignore[no-any-return]
-            net,
-            num_classes=data.num_classes,
-            optimizer=instantiate(model.optimizer),
-            scheduler=instantiate(model.scheduler),
-        )
+            return instantiate(self.config.task)(
+                instantiate(model.net),
+                data.tasks,
+                optimizer=instantiate(model.optimizer),
+                scheduler=instantiate(model.scheduler),
+            )
 
     def trajectory_key(self, data: ImageDataModule) -> dict[str, Any]:
         """What a trained model depends on."""
@@ -177,7 +185,7 @@ class Stages:
             "trainer": trainer,
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(models, training, module, augment, images),
+            "code": code_digest(models, training, module, multitask, augment, images),
         }
 
 
@@ -199,7 +207,7 @@ class _MeasuredRun:
     @cached_property
     def sal_key(self) -> dict[str, Any]:
         settings = plain(self.stages.config.sal)
-        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sharpness)}
+        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sharpness, conflict)}
 
     def obtain(self) -> MeasuredRun:
         # The SAL entry's lock is taken before the trajectory's, never after: no two jobs can wait for each other.
@@ -213,7 +221,9 @@ class _MeasuredRun:
             sal_epochs=epochs,
             sal={task: [history.history[epoch][task] for epoch in epochs] for task in history.history[epochs[0]]},
             epochs=(metrics := read_epochs(trajectory.path)),
-            seconds={"train": sum(epoch.seconds for epoch in metrics), "sal": history.seconds},
+            metrics={name: task.metric for name, task in self.data.tasks.items()},
+            conflict=(gradients := TaskConflict(history, folder=sal.path)),
+            seconds={"train": sum(epoch.seconds for epoch in metrics), "sal": history.seconds + gradients.seconds},
             reused=["train"] * trajectory.reused + ["sal"] * sal.reused,
         )
 
@@ -266,8 +276,10 @@ class _MeasuredRun:
     def _callbacks(self, sal_folder: Path) -> list[Callback]:
         config = self.stages.config
         clean = None if self.reference is None else self.reference.values
+        sal = SharpnessAwareLearnability(**plain(config.sal), folder=sal_folder)
         return [
-            SharpnessAwareLearnability(**plain(config.sal), folder=sal_folder),
+            sal,
+            TaskConflict(sal, folder=sal_folder),
             UnlearnableDistance(clean=clean, epochs=config.trainer.max_epochs),
             *instantiate(config.callbacks).values(),
             EpochLines(self.title),
@@ -277,6 +289,32 @@ class _MeasuredRun:
 def plain(config: Any) -> Any:
     """A part of the configuration as resolved dictionaries, lists and values."""
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def _for_data(poison: Poison, data: ImageDataModule, task: str | None) -> tuple[Poison, torch.Tensor, int]:
+    """The poison with the labels and the number of classes that it is made for: those of one class task.
+
+    Methods that say `takes_tasks` are given all tasks with their targets, and then use labels for nothing but shares of
+    classes; those that say `needs_classes = False` do without any.
+    """
+    takes_tasks = getattr(poison, "takes_tasks", False)
+    if takes_tasks:
+        if isinstance(data.train.targets, torch.Tensor):
+            raise ValueError("This poison is for data with several tasks, such as dataset=rooms; these have one.")
+        poison = poison.for_targets(data.train.targets, data.tasks)  # type: ignore[attr-defined]
+    classes = [name for name, entry in data.tasks.items() if entry.kind == "class"]
+    if task is not None and task not in classes:
+        raise ValueError(f"`poison_task` must be a class task, one of {classes} here, or null; got {task!r}.")
+    if not classes:
+        if getattr(poison, "needs_classes", True) and not takes_tasks:
+            raise ValueError(
+                f"This poison is made against a classification, and the data have none: {', '.join(data.tasks)}. "
+                "poison=em_multi does without."
+            )
+        return poison, torch.zeros(len(data.train), dtype=torch.int64), 1
+    task = task or classes[0]
+    targets = data.train.targets
+    return poison, targets if isinstance(targets, torch.Tensor) else targets[task], data.tasks[task].channels
 
 
 def _private_modules(package: ModuleType) -> list[ModuleType]:

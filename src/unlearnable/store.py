@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,21 +46,24 @@ def digest_of(key: Any) -> str:
 def code_digest(*modules: ModuleType) -> str:
     """A digest of what modules (for packages: all their files) *do*: comments, layout and docstrings do not count.
 
-    Part of a key, so that results of older code are not taken for those of newer code.
+    Part of a key, so that results of older code are not taken for those of newer code. A module's files are read once
+    a process: editing them changes nothing in the code that is already loaded.
     """
+    digests = [_source_digest(Path(str(module.__file__))) for module in modules]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+@cache
+def _source_digest(origin: Path) -> str:
     digest = hashlib.sha256()
-    for module in modules:
-        origin = Path(str(module.__file__))
-        for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                if (
-                    isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-                    and ast.get_docstring(node) is not None
-                ):
-                    node.body = node.body[1:]
-            digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
-    return digest.hexdigest()[:16]
+    for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if documented and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -120,6 +120,14 @@ class _Replay(LightningModule):
     def loss_functions(self) -> Mapping[str, Any]:
         return self.module.loss_functions  # type: ignore[return-value]
 
+    @property
+    def task_nets(self) -> Mapping[str, Any]:
+        return getattr(self.module, "task_nets", {})
+
+    @property
+    def shared_parameters(self) -> Any:
+        return self.module.shared_parameters
+
     @override
     def training_step(self, batch: Any, batch_idx: int) -> None:
         from safetensors.torch import load_file
@@ -160,6 +168,7 @@ def quiet() -> Iterator[None]:
                 ".*The number of training batches.*",
                 ".*exists and is not empty.*",
                 ".*isinstance.treespec, LeafSpec.*",
+                ".*configure_optimizers. returned .None.*",
             ):
                 warnings.filterwarnings("ignore", message=message)
             yield

@@ -20,7 +20,9 @@ class SharpnessAwareLearnability(Callback):
     """Measures each layer's sharpness-aware learnability (SAL) at the end of training epochs; logs `sal/<layer>`.
 
     The module must have `net` and `loss_functions` (task → loss of outputs and targets), the data module
-    `probe(samples, split=…, batch_size=…)`. With several tasks the keys are `sal/<task>/<layer>`.
+    `probe(samples, split=…, batch_size=…)`. With several tasks the keys are `sal/<task>/<layer>`. Where a task's loss
+    depends on a part of `net` only, the module may have `task_nets` (task → that part, under the same names): its SAL
+    is then measured on that, faster and without layers that cannot matter.
 
     Args:
         samples: Size of the fixed, stratified, unaugmented probe; None takes the whole split.
@@ -90,8 +92,9 @@ class SharpnessAwareLearnability(Callback):
         start = time.monotonic()
         probe = trainer.datamodule.probe(self.samples, split=self.split, batch_size=self.batch_size)  # type: ignore[attr-defined]
         losses: Mapping[str, Any] = pl_module.loss_functions  # type: ignore[assignment]
+        parts: Mapping[str, Any] = getattr(pl_module, "task_nets", {})
         self.history[epoch] = {
-            task: measure_sal(pl_module.net, loss, probe, **self.measure)  # type: ignore[arg-type]
+            task: measure_sal(parts.get(task, pl_module.net), loss, probe, **self.measure)
             for task, loss in losses.items()
         }
         seconds = time.monotonic() - start

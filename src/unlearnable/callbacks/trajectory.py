@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -63,15 +64,19 @@ class TrajectoryWriter(Callback):
             self._write_weights(pl_module, 0)
 
     @override
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
-        self._start = time.monotonic()
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        # Not `on_train_epoch_start`: Lightning does not call it in the first epoch of a resumed run.
+        if batch_idx == 0:
+            torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+            self._start = time.monotonic()
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         self._write_weights(pl_module, epoch)
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        # What the module logged; the callbacks' own values of the epoch before are still there.
+        own = {name: value for name, value in trainer.callback_metrics.items() if name.startswith(("train/", "test/"))}
+        metrics = {name: value.item() for name, value in own.items()}
         self._write_metrics(epoch, Epoch(metrics, time.monotonic() - self._start))
 
     @rank_zero_only

@@ -19,7 +19,7 @@ Targets = Tensor | Mapping[str, Tensor]
 def map_targets(function, targets: Targets) -> Targets:  # type: ignore[no-untyped-def]
     """Applies `function` to the one target tensor, or to each task's."""
     if isinstance(targets, Tensor):
-        return function(targets)  # type: ignore[no-any-return]
+        return function(targets)
     return {task: function(target) for task, target in targets.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -169,7 +169,7 @@ class ImageDataModule(LightningDataModule, ABC):
         return DataLoader(data, sampler=sampler, batch_size=None)  # type: ignore[arg-type]
 
     @override
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Targets], dataloader_idx: int) -> tuple[Tensor, Targets]:
+    def on_after_batch_transfer(self, batch: Sequence[Any], dataloader_idx: int) -> tuple[Tensor, Targets]:
         images, targets = batch
         trainer = self.trainer
         if trainer is None or not trainer.training:

@@ -3,20 +3,30 @@
 Backbones are factories `(num_classes, *, in_channels=3, …) -> nn.Module` over inputs in [0, 1], not normalised.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from unlearnable.models.resnet import resnet18
 from unlearnable.models.tiny_resnet import TinyResNet, tiny_resnet
 
 if TYPE_CHECKING:
-    from unlearnable.models.single_task import SingleTask
+    from unlearnable.models.multi_task import MultiTask as MultiTask
+    from unlearnable.models.multi_task import make_multi_task as make_multi_task
+    from unlearnable.models.single_task import SingleTask as SingleTask
+    from unlearnable.models.single_task import make_single_task as make_single_task
 
-__all__ = ["SingleTask", "TinyResNet", "resnet18", "tiny_resnet"]
+# Lightning loads only when a LightningModule is asked for.
+_HOMES = {
+    "MultiTask": "multi_task",
+    "make_multi_task": "multi_task",
+    "SingleTask": "single_task",
+    "make_single_task": "single_task",
+}
+
+__all__ = [*_HOMES, "TinyResNet", "resnet18", "tiny_resnet"]
 
 
-def __getattr__(name: str) -> Any:  # Lightning loads only when a LightningModule is asked for
-    if name == "SingleTask":
-        from unlearnable.models.single_task import SingleTask
-
-        return SingleTask
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

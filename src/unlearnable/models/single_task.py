@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 from typing_extensions import override
+
+from unlearnable.data.tasks import Task
 
 #: Mean loss of a batch from (outputs, targets).
 LossFunction = Callable[[Any, Any], Tensor]
@@ -44,7 +46,7 @@ class SingleTask(LightningModule):
         """Task → its loss on a batch's outputs and targets: what SAL measures, one entry a task."""
         return {"class": F.cross_entropy}
 
-    def losses(self, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
+    def losses(self, batch: Sequence[Any]) -> dict[str, Tensor]:
         """Task → mean loss of the batch."""
         images, targets = batch
         outputs = self.net(images)
@@ -55,7 +57,7 @@ class SingleTask(LightningModule):
         return self.net(images)
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         scores = self.net(images)
         loss = F.cross_entropy(scores, labels)
@@ -65,7 +67,7 @@ class SingleTask(LightningModule):
         return loss
 
     @override
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
         images, labels = batch
         self.test_acc(self.net(images), labels)
         self.log("test/acc", self.test_acc, on_step=False, on_epoch=True, batch_size=len(labels))
@@ -76,3 +78,23 @@ class SingleTask(LightningModule):
         if self.scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+
+
+def make_single_task(backbone: Callable[..., nn.Module], data_tasks: Mapping[str, Task], **options: Any) -> SingleTask:
+    """The module for data with one classification: what `task=single` builds.
+
+    Args:
+        backbone: Called with the number of classes.
+        data_tasks: What the data have targets for.
+        **options: See `SingleTask`.
+
+    Raises:
+        ValueError: if the data have several tasks, or one of another kind.
+    """
+    if [task.kind for task in data_tasks.values()] != ["class"]:
+        raise ValueError(
+            f"task=single is for data with one classification; these have {', '.join(data_tasks)}. "
+            f"Use task=multi, with task.tasks=[{next(iter(data_tasks))}] for one of them."
+        )
+    (task,) = data_tasks.values()
+    return SingleTask(backbone(task.channels), num_classes=task.channels, **options)

@@ -50,10 +50,14 @@ class TinyResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(4 * width, num_classes)
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+    def forward_features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The last feature map of a batch."""
         x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(torch.flatten(self.avgpool(x), 1))  # type: ignore[no-any-return]
+        return self.layer3(self.layer2(self.layer1(x)))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Class scores of a batch."""
+        return self.fc(torch.flatten(self.avgpool(self.forward_features(x)), 1))
 
 
 def tiny_resnet(num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> TinyResNet:

@@ -20,13 +20,15 @@ SUMMARY = "summary.csv"
 AGGREGATES = "aggregates.csv"
 
 _COLUMNS = (
-    *("job", "status", "poison", "dataset", "model", "task", "defense", "settings", "seed", "eps", "steps", "solver"),
+    *("job", "status", "poison", "dataset", "model", "task", "defense", "variant", "settings", "seed", "eps", "steps", "solver"),
     *("beta", "learnable_layers", "clean_learnable_layers", "ud", "ud_parameter_weighted", "ud_until_convergence"),
-    *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc", "seconds", "error"),
+    *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc"),
+    *("metric", "test_metric", "test_metric_peak", "clean_test_metric", "relative", "delta_m", "seconds", "error"),
 )
 _SHOWN: Mapping[str, str] = {
     "poison": "poison",
     "task": "task",
+    "variant": "variant",
     "settings": "settings",
     "seed": "seed",
     "eps": "ε",
@@ -51,7 +53,14 @@ def job_rows(records: Records) -> list[dict[str, Any]]:
         {"job": failure.job, "status": "failed", "poison": failure.poison, "error": failure.error}
         for failure in records.failures
     ]
-    return rows
+    return sorted(rows, key=lambda row: _number(str(row["job"])))  # a stable sort: tasks stay in their order
+
+
+def _number(job: str) -> tuple[str, int]:
+    """Sweep and number of a job named `[<sweep>/]<number>-<poison>`."""
+    sweep, _, name = job.rpartition("/")
+    number = name.split("-")[0]
+    return sweep, int(number) if number.isdigit() else 0
 
 
 def write_summary(folder: Path, records: Records, cells: Sequence[Cell]) -> Path:
@@ -85,10 +94,10 @@ def _print_jobs(console: Console, records: Records) -> None:
     from rich.table import Table
 
     rows = [_job_row(run) for run in records.runs]
-    shown = [name for name in _SHOWN if name not in ("task", "settings") or len({row[name] for row in rows}) > 1]
+    shown = [name for name in _SHOWN if name not in ("task", "variant", "settings") or len({row[name] for row in rows}) > 1]
     table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
     for name in shown:
-        table.add_column(_SHOWN[name], justify="left" if name in ("poison", "task", "settings") else "right")
+        table.add_column(_SHOWN[name], justify="left" if name in ("poison", "task", "variant", "settings") else "right")
     for entry in rows:
         table.add_row(*(_shown(entry.get(name)) for name in shown))
     for failure in records.failures:
@@ -100,7 +109,7 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
     from rich.table import Table
 
     columns: dict[str, Callable[[Cell], str]] = {
-        "poison": lambda cell: str(cell.first.result["poison"]),
+        "poison": lambda cell: cell.first.label,
         **{axis: _axis(axis) for axis in AXES[1:] if len({str(_axis(axis)(cell)) for cell in cells}) > 1},
         "settings": lambda cell: cell.first.settings,
         "seeds": lambda cell: str(len(cell.seeds)),
@@ -108,7 +117,9 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
         "clean vs clean": lambda cell: (
             pm(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread and cell.spread.clean_pairs else "–"
         ),
-        "verdict": lambda cell: cell.verdict,
+        "verdict": lambda cell: cell.short_verdict,
+        "p": lambda cell: "–" if cell.is_clean or not cell.spread else _shown(cell.spread.p_value),
+        "resolves": lambda cell: "–" if not cell.spread else _shown(cell.spread.resolution),
         "train acc": lambda cell: pm(*cell.figure("train_acc")),
         "test acc": lambda cell: pm(*cell.figure("test_acc")),
         "peak": lambda cell: pm(*cell.figure("test_acc_peak")),
@@ -141,7 +152,7 @@ def _job_row(run: Run) -> dict[str, Any]:
     for counts in ("learnable_layers", "clean_learnable_layers"):
         entry[counts] = sum(result[counts]) / len(result[counts])
     total = result["seconds"]["total"]
-    return {**entry, "job": run.job, "status": "done", "settings": run.settings, "seconds": total, "error": ""}
+    return {**entry, "job": run.job, "status": "done", "variant": run.variant, "settings": run.settings, "seconds": total, "error": ""}
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -155,5 +166,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
 
 def _shown(value: Any) -> str:
     if value is None:
+        return "–"
+    if isinstance(value, float) and math.isnan(value):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,25 @@
+"""Inputs that several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared_data(name: str) -> Path:
+    """A folder of real data, or a skip with the reason where it is absent."""
+    root = Path(os.environ.get("UNLEARNABLE_DATA_DIR", ROOT.parent / "shared" / "data"))
+    folder = root / name
+    if not folder.is_dir():
+        pytest.skip(f"needs real data in {folder} (set UNLEARNABLE_DATA_DIR)")
+    return folder
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator of its own."""
+    return torch.Generator().manual_seed(seed)
