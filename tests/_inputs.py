@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,3 +26,13 @@ def shared_data(name: str) -> Path:
 def seeded(seed: int) -> torch.Generator:
     """A generator of its own."""
     return torch.Generator().manual_seed(seed)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration that `python run.py <overrides>` hands to the experiment."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+    OmegaConf.set_struct(config, False)
+    del config.hydra
+    return config

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from tests._inputs import ROOT
+from tests._inputs import ROOT, composed
 from unlearnable import checks
 
 CONF = ROOT / "conf"
@@ -20,18 +18,9 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        return config
-
-
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_composes(name: str) -> None:
     config = composed(f"experiment={name}")
-    OmegaConf.set_struct(config, False)
-    del config.hydra
     if OmegaConf.is_missing(config.dataset, "data_dir"):
         config.dataset.data_dir = "somewhere"
     OmegaConf.to_container(config.sal, resolve=True)
@@ -66,8 +55,8 @@ def test_every_defence_builds(name: str) -> None:
 def test_every_solver_configuration_measures(name: str) -> None:
     import torch
 
-    from unlearnable.stages import plain
     from unlearnable.sharpness import measure_sal
+    from unlearnable.stages import plain
 
     settings = {
         key: value

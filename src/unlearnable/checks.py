@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     import torch
+    from lightning.pytorch import LightningModule
 
     from unlearnable.data import ImageDataModule
 
@@ -76,6 +77,18 @@ def check_trainer(config: DictConfig) -> torch.device:
             "Use trainer.accelerator=auto (what is there) or cpu."
         ) from error
     return trainer.strategy.root_device
+
+
+def check_sal(config: DictConfig, module: LightningModule, data: ImageDataModule) -> None:
+    """Measures one SAL step on two images, so that wrong settings end here and not after an epoch of training.
+
+    Raises:
+        ValueError, TypeError: what `measure_sal` says of its arguments.
+    """
+    from unlearnable.callbacks import SharpnessAwareLearnability
+
+    settings: Any = OmegaConf.to_container(config.sal, resolve=True)
+    SharpnessAwareLearnability(**settings).measure_tasks(module, data, 2, steps=1)
 
 
 def check_data(config: DictConfig, data: ImageDataModule) -> None:

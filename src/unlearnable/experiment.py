@@ -17,7 +17,9 @@ from omegaconf import DictConfig
 
 from unlearnable import checks
 from unlearnable.loggers import JobInfo, JobLogger
+from unlearnable.report.noise import PREVIEW, noise_figures
 from unlearnable.report.result import RESULT, make_result
+from unlearnable.report.tasks import draw_heat_maps
 from unlearnable.stages import Stages, plain
 from unlearnable.store import Store, write_atomically
 from unlearnable.training import stopwatch
@@ -50,6 +52,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     clean_data = _data(config)
     checks.check_data(config, clean_data)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
+    checks.check_sal(config, stages.make_module(clean_data), clean_data)
 
     poisoned = stages.poison(poison, clean_data)
     data = clean_data.poisoned(poisoned.images)
@@ -66,14 +69,19 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         reference = None if is_clean else stages.measured_run(clean_data, f"clean reference, seed {config.seed}")
         measured = stages.measured_run(data, config.choices.poison, reference=reference, logger=logger)
         result = make_result(config, poisoned, measured, reference or measured, seconds())
+        result |= noise_figures(clean_data.train, data.train, folder)
+        if not is_clean:
+            logger.image("preview", folder / PREVIEW)
+        if (heat_maps := draw_heat_maps(result, folder)) is not None:
+            logger.image("conflict", heat_maps)
         logger.summary({key: value for key, value in result.items() if isinstance(value, int | float | str)})
     write_atomically(folder / RESULT, json.dumps(result, indent=1))
     return result
 
 
 def _data(config: DictConfig) -> ImageDataModule:
-    """The clean data, loaded; the budget and the surrogate in its configuration are for the poisons."""
-    source = {key: value for key, value in config.dataset.items() if key not in ("budget", "surrogate")}
+    """The clean data, loaded; what its configuration says to poisons and other groups is left out."""
+    source = {key: value for key, value in config.dataset.items() if key not in ("budget", "surrogate", "protocol")}
     data: ImageDataModule = instantiate(source, seed=config.seed, defense=instantiate(config.defense))
     data.setup()
     return data

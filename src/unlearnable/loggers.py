@@ -100,7 +100,7 @@ class SafeWandbLogger(WandbLogger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.guarded(lambda: self.experiment.log(dict(metrics)))
+        self.guarded(partial(self.write, metrics))
 
     @override
     @rank_zero_only

@@ -29,13 +29,13 @@ from unlearnable.data import augment, images, module, multitask
 from unlearnable.data.tasks import Metric
 from unlearnable.loggers import JobLogger
 from unlearnable.sharpness import Sal
-from unlearnable.store import Entry, Store, code_digest, digest_of
+from unlearnable.store import Entry, Store, code_digest, digest_of, file_digest
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
 
     from unlearnable.data import ImageDataModule
-    from unlearnable.poisons import Poison
+    from unlearnable.poisons._method import Method
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Stages:
     def __init__(self, config: DictConfig, store: Store, device: torch.device) -> None:
         self.config, self.store, self.device = config, store, device
 
-    def poison(self, poison: Poison, data: ImageDataModule) -> PoisonedImages:
+    def poison(self, poison: Method, data: ImageDataModule) -> PoisonedImages:
         """The poisoned training images: made, or taken from the store."""
         from safetensors.torch import load_file, save_file
 
@@ -118,11 +118,17 @@ class Stages:
             "device": self.device,
             "progress": training.on_terminal(),
         }
-        losses = [models] if getattr(poison, "takes_tasks", False) else []
+        method.check(data.train.images, labels, num_classes)
+        if not method.stored:
+            seconds = training.stopwatch()
+            images = method.apply(data.train.images, labels, **arguments)
+            return PoisonedImages(images, seconds(), reused=False)
+        losses = [models] if method.takes_tasks else []
         key = {
             "poison": plain(self.config.poison),
             "data": data.train.fingerprint,
             "task": self.config.poison_task,
+            "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,
             "code": code_digest(sys.modules[type(poison).__module__], *_private_modules(poisons), *losses),
@@ -291,14 +297,13 @@ def plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
-def _for_data(poison: Poison, data: ImageDataModule, task: str | None) -> tuple[Poison, torch.Tensor, int]:
+def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[Method, torch.Tensor, int]:
     """The poison with the labels and the number of classes that it is made for: those of one class task.
 
     Methods that say `takes_tasks` are given all tasks with their targets, and then use labels for nothing but shares of
     classes; those that say `needs_classes = False` do without any.
     """
-    takes_tasks = getattr(poison, "takes_tasks", False)
-    if takes_tasks:
+    if poison.takes_tasks:
         if isinstance(data.train.targets, torch.Tensor):
             raise ValueError("This poison is for data with several tasks, such as dataset=rooms; these have one.")
         poison = poison.for_targets(data.train.targets, data.tasks)  # type: ignore[attr-defined]
@@ -306,7 +311,7 @@ def _for_data(poison: Poison, data: ImageDataModule, task: str | None) -> tuple[
     if task is not None and task not in classes:
         raise ValueError(f"`poison_task` must be a class task, one of {classes} here, or null; got {task!r}.")
     if not classes:
-        if getattr(poison, "needs_classes", True) and not takes_tasks:
+        if poison.needs_classes and not poison.takes_tasks:
             raise ValueError(
                 f"This poison is made against a classification, and the data have none: {', '.join(data.tasks)}. "
                 "poison=em_multi does without."

@@ -59,8 +59,7 @@ def _source_digest(origin: Path) -> str:
     for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            if documented and ast.get_docstring(node) is not None:
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 node.body = node.body[1:]
         digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
@@ -110,7 +109,7 @@ class Entry:
         """The first file that is missing or whose content is not what was written; None if all are whole."""
         for name, digest in self.files.items():
             path = self.path / name
-            if not path.is_file() or _sha256(path) != digest:
+            if not path.is_file() or file_digest(path) != digest:
                 return name
         return None
 
@@ -233,7 +232,7 @@ class Store:
     def _publish(self, kind: str, key: Any, partial: Path, seconds: float) -> Entry:
         (partial / ".seconds").unlink(missing_ok=True)
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-        files = {name: _sha256(partial / name) for name in names}
+        files = {name: file_digest(partial / name) for name in names}
         digest = digest_of(key)
         manifest = {"kind": kind, "key": key, "created": time.time(), "seconds": seconds, "files": files}
         write_atomically(partial / _MANIFEST, json.dumps(manifest, indent=1))
@@ -297,7 +296,8 @@ def _read_seconds(partial: Path) -> float:
         return 0.0
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -88,15 +88,21 @@ class SharpnessAwareLearnability(Callback):
             values = dict(zip(sal.names, sal.values.tolist(), strict=True))
             pl_module.log_dict({f"{prefix}/{layer}": value for layer, value in values.items()}, rank_zero_only=True)
 
+    def measure_tasks(
+        self, module: LightningModule, data: Any, samples: int | None, **overrides: Any
+    ) -> dict[str, Sal]:
+        """Task → SAL of `module` as it is, on a probe of `samples` images of `data`; `overrides` go before settings."""
+        probe = data.probe(samples, split=self.split, batch_size=self.batch_size)
+        losses: Mapping[str, Any] = module.loss_functions  # type: ignore[assignment]
+        parts: Mapping[str, Any] = getattr(module, "task_nets", {})
+        settings = {**self.measure, **overrides}
+        return {
+            task: measure_sal(parts.get(task, module.net), loss, probe, **settings) for task, loss in losses.items()
+        }
+
     def _measure(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> None:
         start = time.monotonic()
-        probe = trainer.datamodule.probe(self.samples, split=self.split, batch_size=self.batch_size)  # type: ignore[attr-defined]
-        losses: Mapping[str, Any] = pl_module.loss_functions  # type: ignore[assignment]
-        parts: Mapping[str, Any] = getattr(pl_module, "task_nets", {})
-        self.history[epoch] = {
-            task: measure_sal(parts.get(task, pl_module.net), loss, probe, **self.measure)
-            for task, loss in losses.items()
-        }
+        self.history[epoch] = self.measure_tasks(pl_module, trainer.datamodule, self.samples)  # type: ignore[attr-defined]
         seconds = time.monotonic() - start
         self.seconds += seconds
         self._keep(epoch, seconds)

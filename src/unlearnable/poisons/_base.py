@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from unlearnable.poisons._budget import Norm, check_budget, round_to_grid
 from unlearnable.poisons._data import RESIDENT_BYTES, Batch, TrainingSet
+from unlearnable.poisons._method import Method
 
 Perturb = Callable[[Batch, Generator], Float[Tensor, "b c h w"]]
 """Maps a batch, and a generator of its own, to its noise on the [0, 1] scale."""
 
 
-class Poison(ABC):
+class Poison(Method):
     """A change of the training images, within a budget, that is to make them unlearnable.
 
     A method implements `prepare`, its algorithm's part that sees the whole data set (a surrogate's training, a search,
@@ -57,6 +59,7 @@ class Poison(ABC):
     def prepare(self, data: TrainingSet) -> Perturb:
         """Runs what the method needs the whole data set for, and returns how it perturbs a batch."""
 
+    @override
     def apply(
         self,
         images: UInt8[Tensor, "n c h w"],
@@ -83,7 +86,7 @@ class Poison(ABC):
         Raises:
             ValueError: If labels or classes do not fit the images.
         """
-        self._check(images, labels, num_classes)
+        self.check(images, labels, num_classes)
         if work_dir is not None:
             work_dir.mkdir(parents=True, exist_ok=True)
         where = torch.device(device)
@@ -97,7 +100,8 @@ class Poison(ABC):
             perturb = self.prepare(data)
             return self._write(data, rows, perturb)
 
-    def _check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
         if len(images) == 0:
             raise ValueError("`images` must hold at least one image; got none.")
         if len(labels) != len(images):

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from unlearnable.poisons._base import Perturb, Poison
 from unlearnable.poisons._budget import Norm
@@ -71,7 +72,13 @@ class AR(Poison):
         self.min_response = min_response
         self.max_value = max_value
         self.max_candidates = max_candidates
-        self.coefficients = None if params is None else load_coefficients(Path(params))
+        self.params = None if params is None else Path(params)
+        self.coefficients = None if self.params is None else load_coefficients(self.params)
+
+    @property
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return () if self.params is None else (self.params,)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Finds or checks the classes' processes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from unlearnable.poisons._base import Perturb, Poison, save_atomically
 from unlearnable.poisons._budget import Norm, project
@@ -77,6 +78,11 @@ class DC(Poison):
             raise FileNotFoundError(
                 f"`generator_path` must name a state dict saved by torch; {generator_path} is not there."
             )
+
+    @property
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return () if self.generator_path is None else (self.generator_path,)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Loads or trains the generator."""

@@ -8,15 +8,17 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+from typing_extensions import override
 
 from unlearnable.poisons._arrays import ARRAY_SUFFIXES, as_poisoned, load_array
 from unlearnable.poisons._data import TrainingSet
 from unlearnable.poisons._image_files import check_labels, image_files, labelled_files, numbered_files, read_images
+from unlearnable.poisons._method import Method
 
 Format = Literal["auto", "pngs", "imagefolder", "parquet", "array"]
 
 
-class Folder:
+class Folder(Method):
     """Reads a poisoned training set, or noise, that was made elsewhere.
 
     The formats are those that peers exchange (docs/import.md describes each):
@@ -35,6 +37,8 @@ class Folder:
         format: One of the formats, or `auto` to tell it from the path.
     """
 
+    stored = False
+
     def __init__(self, *, path: str | Path, format: Format = "auto") -> None:
         self.path = Path(path)
         if format not in get_args(Format):
@@ -43,6 +47,7 @@ class Folder:
             raise FileNotFoundError(f"`path` must name a file or folder with poisoned data; {self.path} is not there.")
         self.format: Format = _tell(self.path) if format == "auto" else format
 
+    @override
     def apply(
         self,
         images: UInt8[Tensor, "n c h w"],
@@ -50,7 +55,7 @@ class Folder:
         *,
         num_classes: int,
         seed: int,
-        device: str | torch.device = "cpu",  # noqa: ARG002
+        device: str | torch.device = "cpu",
         progress: bool = False,
         work_dir: Path | None = None,
     ) -> UInt8[Tensor, "n c h w"]:
