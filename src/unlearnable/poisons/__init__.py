@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from unlearnable.poisons.clean import Clean as Clean
     from unlearnable.poisons.dc import DC as DC
     from unlearnable.poisons.em import EM as EM
+    from unlearnable.poisons.em_multi import EMMulti as EMMulti
     from unlearnable.poisons.exporting import export as export
     from unlearnable.poisons.folder import Folder as Folder
     from unlearnable.poisons.hypo import Hypo as Hypo
@@ -31,6 +32,7 @@ _HOMES = {
     "DC": "dc",
     "Description": "measure",
     "EM": "em",
+    "EMMulti": "em_multi",
     "Folder": "folder",
     "Hypo": "hypo",
     "LSP": "lsp",

@@ -24,8 +24,7 @@ Targets = Mapping[str, Tensor]
 
 
 class EMMulti(Poison):
-    """
-    Error-minimising noise against several tasks: a step towards data that no task can learn from.
+    """Error-minimising noise against several tasks: a step towards data that no task can learn from.
 
     EM (Huang et al., 2021, see `EM`) solves min_θ Σ_i min_{‖δ_i‖ ≤ ρ} L(f_θ(x_i + δ_i), y_i) for one classification. Here
     θ is a net with one head a task, and L is the mean over tasks of L_t / L_t⁰, with L_t⁰ the task's loss on the clean
@@ -94,8 +93,7 @@ class EMMulti(Poison):
         positive(lr=lr, step_size=self.step_size)
 
     def for_targets(self, targets: Targets, tasks: Mapping[str, Task]) -> Poison:
-        """
-        The poison for these targets.
+        """The poison for these targets.
 
         Args:
             targets: Task → `[n, …]`, row i for image i.
@@ -106,7 +104,7 @@ class EMMulti(Poison):
         """
         return _ForTargets(self, targets, choose_tasks(tasks, self.chosen, what="poison.tasks"))
 
-    def prepare(self, data: TrainingSet) -> Perturb:
+    def prepare(self, data: TrainingSet) -> Perturb:  # noqa: ARG002
         """Is not to be called: the targets of all tasks are needed."""
         raise TypeError("em_multi needs the targets of all tasks: use `for_targets(targets, tasks).apply(…)`.")
 
@@ -115,9 +113,7 @@ class _ForTargets(Poison):
     """`EMMulti` with the targets it works on."""
 
     def __init__(self, method: EMMulti, targets: Targets, tasks: Mapping[str, Task]) -> None:
-        super().__init__(
-            radius=method.radius, norm=method.norm, fraction=method.fraction, batch_size=method.batch_size
-        )
+        super().__init__(radius=method.radius, norm=method.norm, fraction=method.fraction, batch_size=method.batch_size)
         self.method, self.targets, self.tasks = method, targets, tasks
         self.losses = {name: TaskLoss(task) for name, task in tasks.items()}
 

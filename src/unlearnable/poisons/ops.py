@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from unlearnable.poisons._base import Perturb, Poison
+from unlearnable.poisons._budget import Norm
 from unlearnable.poisons._data import Batch, TrainingSet
 
 Spread = Literal["variance", "std"]
@@ -42,7 +43,7 @@ class OPS(Poison):
         self,
         *,
         radius: float = 1,
-        norm: Literal["l0"] = "l0",
+        norm: Norm = "l0",
         fraction: float | Sequence[int] = 1.0,
         spread: Spread = "variance",
         batch_size: int = 1024,
