@@ -6,8 +6,9 @@ Backbones are factories `(num_classes, *, in_channels=3, …) -> nn.Module` over
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from unlearnable.models.resnet import resnet18
+from unlearnable.models.timm_nets import senet18, timm_model, vit_small
 from unlearnable.models.tiny_resnet import TinyResNet, tiny_resnet
+from unlearnable.models.torchvision_nets import densenet121, mobilenet_v2, resnet18, resnet50
 
 if TYPE_CHECKING:
     from unlearnable.models.multi_task import MultiTask as MultiTask
@@ -23,7 +24,18 @@ _HOMES = {
     "make_single_task": "single_task",
 }
 
-__all__ = [*_HOMES, "TinyResNet", "resnet18", "tiny_resnet"]
+__all__ = [
+    *_HOMES,
+    "TinyResNet",
+    "densenet121",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet50",
+    "senet18",
+    "timm_model",
+    "tiny_resnet",
+    "vit_small",
+]
 
 
 def __getattr__(name: str) -> Any:

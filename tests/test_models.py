@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import nn
+
+from tests._inputs import ROOT, composed, seeded
+from unlearnable.models import resnet18, timm_model, tiny_resnet
+from unlearnable.sharpness import measure_sal, select_layers
+
+NAMES = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+#: Convolution and linear weights (attention's in-projections with them) of each architecture.
+LAYERS = {
+    "densenet121": 121,
+    "mobilenet_v2": 53,
+    "resnet18": 21,
+    "resnet50": 54,
+    "senet18": 21 + 16,  # and two 1×1 convolutions for each of eight squeeze-and-excitation blocks
+    "tiny_resnet": 10,
+    "vit_small": 1 + 12 * 4 + 1,  # patches; qkv, projection and two of the MLP for each block; head
+}
+
+
+def build(name: str) -> nn.Module:
+    extra = ["model.name=resnet10t"] if name == "timm" else []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return instantiate(composed(f"model={name}", *extra).model.net)(10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_maps_small_images_to_class_scores_and_has_sal_layers(name: str) -> None:
+    net = build(name).eval()
+    assert net(torch.rand(2, 3, 32, 32, generator=seeded(0))).shape == (2, 10)
+    names = [layer.name for layer in select_layers(net)]
+    modules = dict(net.named_modules())
+    assert all(layer in modules for layer in names)
+    if name in LAYERS:
+        assert len(names) == LAYERS[name]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "senet18", "vit_small"])
+def test_sal_is_measured_on_other_architectures(name: str) -> None:
+    net = build(name)
+    batches = [(torch.rand(4, 3, 32, 32, generator=seeded(1)), torch.tensor([0, 1, 2, 3]))]
+    last = [layer.name for layer in select_layers(net)][-1]
+    sal = measure_sal(net, nn.functional.cross_entropy, batches, steps=1, layers=[last])
+    assert sal.names == (last,)
+    assert sal.values[0] > 0
+
+
+def test_the_cifar_stem_keeps_the_resolution() -> None:
+    sizes: list[int] = []
+    net = resnet18(10).eval()
+    net.layer1.register_forward_hook(lambda _module, inputs, _output: sizes.append(inputs[0].shape[-1]))
+    net(torch.rand(1, 3, 32, 32))
+    assert sizes == [32]  # torchvision's own stem makes 8 of it
+
+
+def test_digits_sized_images_fit_the_default() -> None:
+    assert tiny_resnet(10)(torch.rand(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_an_unknown_timm_model_lists_similar_ones() -> None:
+    with pytest.raises(ValueError, match="no model 'resnet18x'; similar: .*resnet18"):
+        timm_model(10, name="resnet18x")
+
+
+def test_an_unknown_stem_is_refused() -> None:
+    with pytest.raises(ValueError, match="'cifar' or 'imagenet'; got 'big'"):
+        resnet18(10, stem="big")  # type: ignore[arg-type]
+
+
+def test_no_model_reads_weights_from_the_network() -> None:
+    for file in Path(ROOT, "src", "unlearnable", "models").glob("*.py"):
+        assert "pretrained=True" not in file.read_text()
