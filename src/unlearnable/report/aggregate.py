@@ -106,9 +106,13 @@ FIGURES = (
     "test_acc",
     "test_acc_peak",
     "clean_test_acc",
-    "noise.linf",
-    "noise.l2",
-    "noise.changed_pixels",
+    "test_metric",
+    "clean_test_metric",
+    "relative",
+    "noise.changed",
+    "noise.linf_max",
+    "noise.l2_max",
+    "noise.l0_max",
 )
 
 
@@ -118,6 +122,7 @@ def row(cell: Cell) -> dict[str, Any]:
     figures = {name: cell.figure(name) for name in FIGURES}
     return {
         **dict(zip(AXES, first.axes, strict=True)),
+        "variant": first.variant,
         "settings": first.settings,
         "seeds": " ".join(map(str, cell.seeds)),
         "ud": cell.ud,
@@ -132,5 +137,6 @@ def row(cell: Cell) -> dict[str, Any]:
         "verdict": cell.verdict,
         **{name.replace(".", "_"): value for name, (value, _) in figures.items()},
         **{f"{name.replace('.', '_')}_std": spread for name, (_, spread) in figures.items()},
+        "metric": first.result.get("metric", ""),
         "seconds": cell.figure("seconds.total")[0],
     }

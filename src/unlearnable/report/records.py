@@ -22,6 +22,8 @@ AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver
 
 # Parts of the configuration that change no figure, or are said by an axis.
 _SILENT = ("seed", "store", "logger", "callbacks", "choices", "eps", "steps", "sal.eps", "sal.steps", "sal.solver")
+_SAID_ELSEWHERE = ("dataset.budget.", "dataset.surrogate.", "dataset.protocol.")  # by the parts that take them over
+_POISONS = ("poison.", "poison_")  # options that only poisoned images depend on
 _SILENT_ENDS = (
     "_target_",
     "_partial_",
@@ -45,7 +47,9 @@ class Run:
         task: The task; of a single-task job the name of its task option.
         result: `result.json`, with the task's figures on top.
         options: The rest of its configuration: option → value.
-        settings: Options in which it differs from other runs of the same axes, as `name=value, …`; often empty.
+        variant: Options of the poison in which it differs from other runs with this poison, as `name=value, …`; often
+            empty.
+        settings: The same for all other options, such as `sal.samples=128`.
     """
 
     sweep: Path
@@ -53,6 +57,7 @@ class Run:
     task: str
     result: Mapping[str, Any]
     options: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    variant: str = ""
     settings: str = ""
 
     @property
@@ -73,18 +78,23 @@ class Run:
     @property
     def cell(self) -> tuple[Any, ...]:
         """What it shares with the runs that only differ in their seed."""
-        return (*self.axes, self.settings)
+        return (*self.axes, self.variant, self.settings)
+
+    @property
+    def setting(self) -> tuple[Any, ...]:
+        """What it shares with the runs that methods are compared on: all but the poison and the seed."""
+        return (*self.axes[1:], self.settings)
 
     @property
     def protocol(self) -> tuple[Any, ...]:
         """What its clean reference depends on, but for the seed: runs that share it can share clean runs."""
-        options = {name: value for name, value in self.options.items() if not name.startswith("poison.")}
+        options = {name: value for name, value in self.options.items() if not name.startswith(_POISONS)}
         return (*self.axes[1:], json.dumps(options, sort_keys=True))
 
     @property
     def label(self) -> str:
         """The method's name in tables and legends."""
-        return f"{self.result['poison']} ({self.settings})" if self.settings else str(self.result["poison"])
+        return f"{self.result['poison']} ({self.variant})" if self.variant else str(self.result["poison"])
 
     @cached_property
     def sal(self) -> np.ndarray:
@@ -232,8 +242,9 @@ def _options(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {
         name: value
         for name, value in leaves.items()
-        if not any(name == part or name.startswith(f"{part}.") for part in _SILENT)
-        and not name.startswith(("dataset.budget.", "dataset.surrogate."))  # are in the poison's own options
+        if value is not None  # the same as not being there
+        and not any(name == part or name.startswith(f"{part}.") for part in _SILENT)
+        and not name.startswith(_SAID_ELSEWHERE)
         and name.rpartition(".")[2] not in _SILENT_ENDS
         and not (name.endswith("seed") and value == seed)
     }
@@ -248,19 +259,25 @@ def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _with_settings(runs: Sequence[Run]) -> list[Run]:
-    """The runs, each with the options in which runs of its axes differ."""
-    alike: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
+    """The runs, each with the options in which runs that should be alike differ."""
+    values: dict[tuple[Any, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        alike[run.axes].append(run)
-    differing: dict[tuple[Any, ...], list[str]] = {}
-    for axes, group in alike.items():
-        names = sorted({name for run in group for name in run.options})
-        values = {name: {json.dumps(run.options.get(name)) for run in group} for name in names}
-        differing[axes] = [name for name in names if len(values[name]) > 1]
-    return [
-        replace(run, settings=", ".join(f"{name}={run.options.get(name)}" for name in differing[run.axes]))
-        for run in runs
-    ]
+        for name, value in run.options.items():
+            values[_family(run, name)][name].append(json.dumps(value))
+
+    def told(run: Run, kind: str) -> str:
+        family = values[_family(run, kind)]
+        size = max(map(len, family.values()), default=0)
+        varied = [name for name, seen in sorted(family.items()) if len(set(seen)) > 1 or len(seen) < size]
+        return ", ".join(f"{name.removeprefix('poison.')}={run.options.get(name, 'null')}" for name in varied)
+
+    return [replace(run, variant=told(run, "poison."), settings=told(run, "")) for run in runs]
+
+
+def _family(run: Run, option: str) -> tuple[Any, ...]:
+    """Runs among which `option` tells something: a poison's options differ from another's by nature, and so on."""
+    poison, dataset, model, task, defense, _, _, solver = run.axes
+    return (poison if option.startswith(_POISONS) else "", dataset, model, task, defense, solver)
 
 
 def _array(rows: Sequence[Sequence[float | None]]) -> np.ndarray:

@@ -20,7 +20,21 @@ SUMMARY = "summary.csv"
 AGGREGATES = "aggregates.csv"
 
 _COLUMNS = (
-    *("job", "status", "poison", "dataset", "model", "task", "defense", "variant", "settings", "seed", "eps", "steps", "solver"),
+    *(
+        "job",
+        "status",
+        "poison",
+        "dataset",
+        "model",
+        "task",
+        "defense",
+        "variant",
+        "settings",
+        "seed",
+        "eps",
+        "steps",
+        "solver",
+    ),
     *("beta", "learnable_layers", "clean_learnable_layers", "ud", "ud_parameter_weighted", "ud_until_convergence"),
     *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc"),
     *("metric", "test_metric", "test_metric_peak", "clean_test_metric", "relative", "delta_m", "seconds", "error"),
@@ -94,7 +108,9 @@ def _print_jobs(console: Console, records: Records) -> None:
     from rich.table import Table
 
     rows = [_job_row(run) for run in records.runs]
-    shown = [name for name in _SHOWN if name not in ("task", "variant", "settings") or len({row[name] for row in rows}) > 1]
+    shown = [
+        name for name in _SHOWN if name not in ("task", "variant", "settings") or len({row[name] for row in rows}) > 1
+    ]
     table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
     for name in shown:
         table.add_column(_SHOWN[name], justify="left" if name in ("poison", "task", "variant", "settings") else "right")
@@ -152,7 +168,15 @@ def _job_row(run: Run) -> dict[str, Any]:
     for counts in ("learnable_layers", "clean_learnable_layers"):
         entry[counts] = sum(result[counts]) / len(result[counts])
     total = result["seconds"]["total"]
-    return {**entry, "job": run.job, "status": "done", "variant": run.variant, "settings": run.settings, "seconds": total, "error": ""}
+    return {
+        **entry,
+        "job": run.job,
+        "status": "done",
+        "variant": run.variant,
+        "settings": run.settings,
+        "seconds": total,
+        "error": "",
+    }
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,129 @@
+"""What a sweep says, in sentences that its numbers make true, and what it can not say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from unlearnable.analysis.ranking import RankCorrelation, order, rank_correlation
+from unlearnable.report.aggregate import Cell
+from unlearnable.report.comparison import Comparison, stabilities
+from unlearnable.report.published import published
+from unlearnable.report.records import Records
+from unlearnable.report.sweep import pm
+
+
+def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]:
+    """The main statements, about the first comparison where there are several."""
+    if not compared:
+        return []
+    first = compared[0]
+    where = "" if len(compared) == 1 else f" ({first.title}; {len(compared)} settings in all)"
+    return [*_order(first, where), *_verdicts(first), *_against_accuracy(first), *_paper(first), *_stability(cells)]
+
+
+def _order(first: Comparison, where: str) -> Iterator[str]:
+    methods = sorted((cell for cell in first.methods if not math.isnan(cell.ud)), key=lambda cell: cell.ud)
+    if len(methods) > 1:
+        low, high = methods[0], methods[-1]
+        yield (
+            f"Lowest UD: {low.first.label} {pm(low.ud, low.ud_std, 2)}; highest: {high.first.label} "
+            f"{pm(high.ud, high.ud_std, 2)}{where}."
+        )
+
+
+def _verdicts(first: Comparison) -> Iterator[str]:
+    judged = [cell for cell in first.methods if cell.spread and cell.spread.distinguishable is not None]
+    if judged:
+        apart = [cell.first.label for cell in judged if cell.spread and cell.spread.distinguishable]
+        alike = [cell.first.label for cell in judged if cell.first.label not in apart]
+        text = f"{len(apart)} of {len(judged)} methods differ from clean data in their learnable layers (t-test, 5 %)"
+        yield text + (f"; not told from clean: {', '.join(alike)}." if alike else ".")
+
+
+def _against_accuracy(first: Comparison) -> Iterator[str]:
+    correlation = first.correlation()
+    if not math.isnan(correlation.rho):
+        yield f"UD against test accuracy: {correlation_text(correlation)}."
+
+
+def correlation_text(correlation: RankCorrelation) -> str:
+    """Spearman's ρ with its interval and what it allows to say."""
+    text = f"Spearman's ρ = {signed(correlation.rho)}"
+    if math.isnan(correlation.low):
+        return f"{text} over {correlation.n} methods, too few for a confidence interval"
+    interval = f"95 % interval {signed(correlation.low)} to {signed(correlation.high)}"
+    text += f" ({interval}, {correlation.n} methods, p = {correlation.p_value:.2g})"
+    if correlation.low > 0:
+        return f"{text}: UD orders the methods much as test accuracy does"
+    if correlation.high < 0:
+        return f"{text}: UD orders the methods against test accuracy"
+    return f"{text}: these methods do not show whether UD and test accuracy order them alike"
+
+
+def signed(value: float) -> str:
+    """Two digits after the point, with a real minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _paper(first: Comparison) -> Iterator[str]:
+    paper = {
+        cell.first.label: ud
+        for cell in first.methods
+        if (ud := published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud) is not None
+    }
+    if len(paper) > 1:
+        ours = {name: first.distances[name] for name in paper}
+        agreement = rank_correlation(list(ours.values()), list(paper.values()))
+        same = "the same order" if order(ours) == order(paper) else "another order"
+        tau = "" if math.isnan(agreement.tau) else f", Kendall's τ = {signed(agreement.tau)}"
+        yield (
+            f"Order of UD, lowest first: here {' < '.join(order(ours))}; in the paper {' < '.join(order(paper))}: {same}{tau}."
+        )
+
+
+def _stability(cells: Sequence[Cell]) -> Iterator[str]:
+    for title, stability in stabilities(cells).items():
+        if least := stability.least:
+            where = "" if title == "all jobs" else f" ({title})"
+            yield (
+                f"Order of the methods between {len(stability.settings)} ways of measuring SAL{where}: mean Kendall's "
+                f"τ = {signed(stability.mean_tau)}, lowest {signed(least[2])} between {least[0]} and {least[1]}."
+            )
+
+
+def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
+    """What failed, is missing or was left out."""
+    texts = _failures(records)
+    single = [cell for cell in cells if len(cell.runs) == 1 and not cell.is_clean]
+    if single and len(single) == len([cell for cell in cells if not cell.is_clean]):
+        texts.append(
+            "One seed only: UD has no spread and no verdict. Clean runs with different seeds differ too; sweep seed=0,1,2."
+        )
+    elif single:
+        names = ", ".join(dict.fromkeys(cell.first.label for cell in single))
+        texts.append(f"One seed only for {names}: no spread and no verdict there.")
+    texts += list(dict.fromkeys(f"{cell.first.label}: {cell.note}" for cell in cells if cell.note))
+    left_out = sum(int(run.result.get("left_out") or 0) for run in records.runs)
+    if left_out:
+        texts.append(
+            f"{left_out} layer SALs were not finite (a loss overflowed); they are left out of both runs that UD compares."
+        )
+    if records.repeated:
+        texts.append(
+            f"{len(records.repeated)} jobs repeat another job's setting and seed; the last one counts. Left out: "
+            f"{', '.join(records.repeated[:5])}{' …' if len(records.repeated) > 5 else ''}."
+        )
+    return texts
+
+
+def _failures(records: Records) -> list[str]:
+    """Failed jobs, those with the same words together."""
+    by_error: dict[str, list[str]] = {}
+    for failure in records.failures:
+        by_error.setdefault(failure.error, []).append(f"{failure.sweep.name}/{failure.job}")
+    texts = []
+    for error, jobs in by_error.items():
+        named = ", ".join(jobs[:4]) + (f" and {len(jobs) - 4} more" if len(jobs) > 4 else "")
+        texts.append(f"{named} failed: {error}")
+    return texts

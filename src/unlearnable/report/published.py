@@ -1,0 +1,62 @@
+"""Published figures of the methods, shown beside measured ones; none of them decides anything.
+
+Test accuracies are of ResNet-18 class models on undefended poisons. Runs of one method repeat within several points
+only, and protocols differ, so these are orders of magnitude to compare with, not targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """What papers give for one method on one data set.
+
+    Attributes:
+        ud: Unlearnable distance, `Ye, Su and Qian (ICLR 2025) <https://arxiv.org/abs/2509.08058>`_.
+        test_acc: Test accuracy in [0, 1] after 200 epochs, `APBench <https://arxiv.org/abs/2308.03258>`_.
+        test_acc_iss: The same after 60 epochs, `Image Shortcut Squeezing <https://arxiv.org/abs/2301.13838>`_.
+    """
+
+    ud: float | None = None
+    test_acc: float | None = None
+    test_acc_iss: float | None = None
+
+
+_CIFAR10: Mapping[str, Published] = {
+    "clean": Published(ud=1.0, test_acc_iss=0.9468),
+    "dc": Published(test_acc=0.1519, test_acc_iss=0.1630),
+    "em": Published(ud=0.139, test_acc=0.2078, test_acc_iss=0.2105),
+    "rem": Published(test_acc=0.1747, test_acc_iss=0.2544),
+    "hypo": Published(test_acc=0.7038, test_acc_iss=0.7154),
+    "ntga": Published(test_acc=0.2276),
+    "tap": Published(ud=1.639, test_acc=0.0627, test_acc_iss=0.0817),
+    "lsp": Published(test_acc=0.1306, test_acc_iss=0.1907),
+    "ar": Published(test_acc=0.1174, test_acc_iss=0.1328),
+    "ops": Published(ud=0.157, test_acc=0.1469, test_acc_iss=0.3655),
+}
+_CIFAR100: Mapping[str, Published] = {
+    "em": Published(test_acc=0.0303),
+    "rem": Published(test_acc=0.0373),
+    "lsp": Published(test_acc=0.0256),
+    "ar": Published(test_acc=0.0187),
+}
+_SVHN: Mapping[str, Published] = {
+    "em": Published(test_acc=0.1033),
+    "rem": Published(test_acc=0.1402),
+    "lsp": Published(test_acc=0.1216),
+    "ar": Published(test_acc=0.1923),
+}
+_IMAGENET100: Mapping[str, Published] = {
+    "em": Published(test_acc=0.0294),
+    "rem": Published(test_acc=0.0366),
+    "lsp": Published(test_acc=0.3852),
+}
+_DATASETS = {"cifar10": _CIFAR10, "cifar100": _CIFAR100, "svhn": _SVHN, "imagenet100": _IMAGENET100}
+
+
+def published(dataset: str, poison: str) -> Published:
+    """What papers give; empty for what they do not cover."""
+    return _DATASETS.get(dataset, {}).get(poison, Published())

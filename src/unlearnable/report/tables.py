@@ -1,0 +1,178 @@
+"""The page's tables: methods over seeds, jobs, tasks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from unlearnable.report.aggregate import Cell
+from unlearnable.report.comparison import Comparison
+from unlearnable.report.layout import Column, Entry, Row, Table
+from unlearnable.report.published import published
+from unlearnable.report.records import AXES, Failure, Records
+from unlearnable.report.sweep import pm
+
+_Shown = Callable[[Cell], Entry]
+
+
+def number(value: float, spread: float = math.nan, *, digits: int = 2, percent: bool = False) -> Entry:
+    """A number with its standard deviation, sorted by its value."""
+    if math.isnan(value):
+        return Entry("–")
+    text = pm(100 * value, 100 * spread, 1) + " %" if percent else pm(value, spread, digits)
+    return Entry(text, repr(value))
+
+
+def significant(value: float) -> Entry:
+    """A number with three significant digits."""
+    return Entry("–") if math.isnan(value) else Entry(f"{value:.3g}", repr(value))
+
+
+def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Table:
+    """Method × (UD ± spread, verdict, β, learnable layers, accuracies, budget used), the published figures beside."""
+    cells = [cell for one in compared for cell in one.cells]
+    setting = {id(cell): one.title for one in compared for cell in one.cells}
+    columns = {name: shown for name, shown in _columns(cells).items() if any(shown(cell).text != "–" for cell in cells)}
+    ordered = sorted(cells, key=lambda cell: (cell.is_clean, cell.ud if not math.isnan(cell.ud) else math.inf))
+    rows = [
+        Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", setting[id(cell)])
+        for one in compared
+        for cell in ordered
+        if setting[id(cell)] == one.title
+    ]
+    for poison, count in Counter(failure.poison or failure.job for failure in failures).items():
+        entries = [Entry(poison, poison), Entry(f"{count} failed", badge="no")]
+        rows.append(Row([*entries, *[Entry("")] * (len(columns) - 2)], "failed"))
+    headings = [Column(name, name not in _WORDS, _HINTS.get(name, "")) for name in columns]
+    return Table(
+        "Each method over its seeds, mean ± standard deviation; a heading sorts.", headings, rows, sortable=True
+    )
+
+
+_WORDS = ("method", "verdict", "settings", "dataset", "model", "task", "defense", "solver", "budget used", "seeds")
+_HINTS = {
+    "UD": "Mean over the seeds, each against the clean run of its seed. Lower means more unlearnable, 1 means like clean data.",
+    "UD, paper": "Ye, Su and Qian (ICLR 2025), ResNet-18",
+    "verdict": "Do the learnable layers of poisoned and clean runs differ in the mean? Two-sample t-test, 5 %.",
+    "p": "Of that test",
+    "clean vs clean": "UD of clean runs against clean runs with other seeds: what chance alone does",
+    "β": "Learnability threshold, from the clean runs",
+    "learnable layers": "Layers with SAL > β, mean over epochs and seeds",
+    "of clean": "The clean runs' learnable layers",
+    "test acc, paper": "APBench (200 epochs, ResNet-18)",
+    "budget used": "Largest norms over the training images",
+}
+
+
+def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
+    axes = {
+        {"eps": "ε"}.get(axis, axis): _axis(place)
+        for place, axis in enumerate(AXES)
+        if axis != "poison" and len({cell.first.axes[place] for cell in cells}) > 1
+    }
+    if any(cell.first.settings for cell in cells):
+        # Long where unlike experiments are put together.
+        axes["settings"] = lambda cell: Entry(cell.first.settings or "–", cell.first.settings)
+    return {
+        "method": lambda cell: Entry(cell.first.label, cell.first.label),
+        "UD": lambda cell: number(cell.ud, cell.ud_std),
+        "UD, paper": lambda cell: _paper(cell, "ud"),
+        "verdict": _verdict,
+        "p": lambda cell: significant(math.nan if cell.is_clean or not cell.spread else cell.spread.p_value),
+        "clean vs clean": lambda cell: (
+            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
+        ),
+        **axes,
+        "β": lambda cell: significant(cell.figure("beta")[0]),
+        "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
+        "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
+        "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
+        "test acc": lambda cell: number(*cell.figure("test_acc"), percent=True),
+        "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
+        "test acc, paper": lambda cell: _paper(cell, "test_acc", percent=True),
+        "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
+        "budget used": _budget,
+        "seeds": lambda cell: Entry(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
+        "minutes a job": lambda cell: number(cell.figure("seconds.total")[0] / 60, digits=1),
+    }
+
+
+def _axis(place: int) -> _Shown:
+    return lambda cell: Entry(str(cell.first.axes[place]), str(cell.first.axes[place]))
+
+
+def _paper(cell: Cell, name: str, *, percent: bool = False) -> Entry:
+    value = getattr(published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])), name)
+    return Entry("–") if value is None else number(value, percent=percent, digits=3)
+
+
+def _verdict(cell: Cell) -> Entry:
+    told = cell.spread.distinguishable if cell.spread and not cell.is_clean else None
+    badge = "" if cell.is_clean else {True: "yes", False: "no", None: "open"}[told]
+    return Entry(cell.short_verdict, cell.short_verdict, badge)
+
+
+def _budget(cell: Cell) -> Entry:
+    linf, l2, l0 = (cell.figure(f"noise.{norm}_max")[0] for norm in ("linf", "l2", "l0"))
+    if math.isnan(linf) or cell.is_clean:
+        return Entry("–")
+    changed = cell.figure("noise.changed")[0]
+    share = "" if changed == 1 else f", {changed:.0%} of images"
+    return Entry(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
+
+
+def jobs(records: Records) -> Table:
+    """Every job with its overrides' outcome, failures included."""
+    columns = ["job", "method", "seed", "ε", "steps", "UD", "test acc", "minutes", "from the store"]
+    rows = []
+    for run in records.runs:
+        result = run.result
+        task = f" · {run.task}" if result.get("tasks") else ""
+        rows.append(
+            Row(
+                [
+                    Entry(f"{run.sweep.name}/{run.job}{task}", run.job),
+                    Entry(run.label, run.label),
+                    Entry(str(run.seed), str(run.seed)),
+                    Entry(f"{result['eps']:g}", str(result["eps"])),
+                    Entry(str(result["steps"]), str(result["steps"])),
+                    number(math.nan if result["ud"] is None else result["ud"], digits=3),
+                    number(math.nan if result.get("test_acc") is None else result["test_acc"], percent=True),
+                    number(result["seconds"]["total"] / 60, digits=1),
+                    Entry(", ".join(result.get("reused", [])) or "–"),
+                ]
+            )
+        )
+    for failure in records.failures:
+        cells = [Entry(f"{failure.sweep.name}/{failure.job}"), Entry(failure.poison), Entry("failed", badge="no")]
+        rows.append(Row([*cells, *[Entry("")] * (len(columns) - 3)], "failed"))
+    words = ("job", "method", "from the store")
+    return Table("Every job.", [Column(name, name not in words) for name in columns], rows, sortable=True)
+
+
+def tasks(cells: Sequence[Cell]) -> Table:
+    """Method × task: UD, the task's own metric and how it compares with the clean model."""
+    names = ["method", "task", "UD", "verdict", "metric", "poisoned", "clean", "relative"]
+    rows = []
+    for cell in cells:
+        metric = str(cell.first.result.get("metric") or "–")
+        relative = cell.figure("relative")
+        rows.append(
+            Row(
+                [
+                    Entry(cell.first.label, cell.first.label),
+                    Entry(cell.first.task, cell.first.task),
+                    number(cell.ud, cell.ud_std),
+                    _verdict(cell),
+                    Entry(metric, metric),
+                    number(*cell.figure("test_metric"), digits=3),
+                    number(*cell.figure("clean_test_metric"), digits=3),
+                    Entry("–") if math.isnan(relative[0]) else Entry(pm(*relative, 1) + " %", repr(relative[0])),
+                ],
+                "clean" if cell.is_clean else "",
+            )
+        )
+    words = ("method", "task", "verdict", "metric")
+    caption = "Each task by its own metric; relative: change against the clean model in per cent, negative is worse."
+    return Table(caption, [Column(name, name not in words) for name in names], rows, sortable=True)
