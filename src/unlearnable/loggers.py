@@ -68,7 +68,7 @@ class JobLogger:
         """Records a picture."""
         for logger in self.loggers:
             if isinstance(logger, SafeWandbLogger):
-                logger.guarded(lambda logger=logger: logger.log_image(key, [str(path)]))
+                logger.guarded(partial(logger.log_image, key, [str(path)]))
 
     def finish(self, exit_code: int) -> None:
         """Ends the job's runs, as failed unless `exit_code` is 0."""
@@ -100,7 +100,7 @@ class SafeWandbLogger(WandbLogger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.guarded(partial(self.write, metrics))
+        self.guarded(lambda: self.experiment.log(dict(metrics)))
 
     @override
     @rank_zero_only

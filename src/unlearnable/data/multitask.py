@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class MultiTaskDataModule(ImageDataModule):
         return {**super().protocol, "mirror": self.mirror}
 
     @override
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Targets], dataloader_idx: int) -> tuple[Tensor, Targets]:
+    def on_after_batch_transfer(self, batch: Sequence[Any], dataloader_idx: int) -> tuple[Tensor, Targets]:
         trainer = self.trainer
         if self.mirror and trainer is not None and trainer.training:
             images, targets = batch

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from unlearnable.distance import convergence_epoch, distance_report
+from unlearnable.report.tasks import multi_task_figures, task_performance
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +34,7 @@ def make_result(
     """
     from unlearnable.stages import plain
 
-    tasks = {task: _task_figures(task, run, clean) for task in run.sal}
+    tasks = {task: {**_task_figures(task, run, clean), **task_performance(task, run, clean)} for task in run.sal}
     (first, *others) = tasks.values()
     accuracies = [epoch.metrics.get("test/acc") for epoch in run.epochs]
     return _finite(
@@ -44,6 +45,7 @@ def make_result(
             "steps": config.steps,
             "solver": config.sal.solver,
             **({"tasks": tasks} if others else first),
+            **multi_task_figures(tasks, run, clean),
             "train_acc": run.epochs[-1].metrics.get("train/acc"),
             "test_acc": accuracies[-1],
             "test_acc_peak": max((accuracy for accuracy in accuracies if accuracy is not None), default=None),

@@ -1,0 +1,1 @@
+"""Analyses of runs: task conflict and relative performance of multi-task runs."""

@@ -1,0 +1,190 @@
+"""A shared encoder with one decoder head a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from unlearnable.data.tasks import Task
+
+Backbone = Callable[..., nn.Module]
+_CLASSIFIERS = ("fc", "classifier", "head")
+
+
+class Chain(nn.Sequential):
+    """A backbone's children before its global pooling, under their own names."""
+
+    def forward_features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The feature map."""
+        return cast(Tensor, self(images))
+
+
+def make_encoder(backbone: nn.Module) -> nn.Module:
+    """The backbone without its classifier, with a method `forward_features` that returns its last feature map.
+
+    A network that has such a method (as timm's do) keeps it. Of others, as torchvision's residual networks, the children
+    before the first adaptive pooling are taken as a chain; whether they are one is checked against the network.
+
+    Raises:
+        ValueError: if no feature map `[n, d, i, j]` can be had of it.
+    """
+    if not callable(getattr(backbone, "forward_features", None)):
+        return _as_chain(backbone)
+    for name in _CLASSIFIERS:
+        if isinstance(getattr(backbone, name, None), nn.Module):
+            setattr(backbone, name, nn.Identity())
+    return backbone
+
+
+def _as_chain(backbone: nn.Module) -> Chain:
+    children = dict(backbone.named_children())
+    names = list(children)
+    pools = [name for name in names if isinstance(children[name], nn.AdaptiveAvgPool2d)]
+    remedy = "give it a method `forward_features` that returns [n, d, i, j]"
+    if not pools or names.index(pools[0]) == 0:
+        raise ValueError(f"{type(backbone).__name__} cannot be used as an encoder; {remedy}.")
+    chain = Chain()
+    for name in names[: names.index(pools[0])]:
+        chain.add_module(name, children[name])
+    rest = [children[name] for name in names[names.index(pools[0]) + 1 :]]
+    backbone.eval()
+    with torch.no_grad():
+        probe = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+        pooled = torch.flatten(children[pools[0]](chain(probe)), 1)
+        for module in rest:
+            pooled = module(pooled)
+        same = torch.allclose(pooled, backbone(probe), atol=1e-4)
+    backbone.train()
+    if not same:
+        raise ValueError(f"The children of {type(backbone).__name__} are no plain chain; {remedy}.")
+    return chain
+
+
+class ClassHead(nn.Module):
+    """Global average pooling and one linear map: class scores."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(in_channels, channels)
+
+    @override
+    def forward(self, features: Float[Tensor, "n d i j"]) -> Float[Tensor, "n k"]:
+        return self.fc(features.mean((2, 3)))
+
+
+class DenseHead(nn.Module):
+    """Sub-pixel convolutions (Shi et al., CVPR 2016) from the feature map to one prediction a pixel, without skips.
+
+    Each stage convolves at the coarse resolution and rearranges four channels into 2×2 pixels: light on CPUs, and, unlike
+    interpolation, deterministic on GPUs. As Taskonomy's decoders, it sees the encoder's last map only, so all that a
+    task needs goes through the shared layers.
+
+    Args:
+        in_channels: Of the feature map.
+        channels: Of the prediction.
+        stages: Doublings of the resolution.
+        width: Channels between the stages.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, stages: int, width: int) -> None:
+        super().__init__()
+        self.stages = nn.Sequential()
+        for _ in range(stages - 1):
+            self.stages.append(_Doubling(in_channels, width))
+            in_channels = width
+        self.predict = nn.Conv2d(in_channels, channels * 4, 1)
+        self.shuffle = nn.PixelShuffle(2)
+
+    @override
+    def forward(self, features: Float[Tensor, "n d i j"]) -> Float[Tensor, "n k h w"]:
+        return self.shuffle(self.predict(self.stages(features)))
+
+
+class _Doubling(nn.Module):
+    """3×3 convolution, then twice the resolution."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * channels, 3, 1, 1, bias=False)
+        self.shuffle = nn.PixelShuffle(2)
+        self.bn = nn.BatchNorm2d(channels)
+
+    @override
+    def forward(self, x: Float[Tensor, "n d i j"]) -> Float[Tensor, "n e k l"]:
+        return torch.relu(self.bn(self.shuffle(self.conv(x))))
+
+
+class MultiTaskNet(nn.Module):
+    """One encoder, one head a task: images → {task: prediction}.
+
+    Layers are named `encoder.<name in the backbone>` and `heads.<task>.<name in the head>`.
+
+    Args:
+        encoder: Has `forward_features`, see `make_encoder`.
+        heads: Task → head over the feature map.
+    """
+
+    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(heads)
+
+    @override
+    def forward(self, images: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
+        features = self.features(images)
+        return self.predict(features, images.shape[-2:])
+
+    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The shared feature map."""
+        encoder: Any = self.encoder
+        return encoder.forward_features(images)
+
+    def predict(self, features: Float[Tensor, "n d i j"], size: torch.Size) -> dict[str, Tensor]:
+        """Each head's prediction; dense ones cut to `size`, where strides had rounded up."""
+        outputs = {task: head(features) for task, head in self.heads.items()}
+        return {
+            task: output[..., : size[0], : size[1]] if output.ndim == 4 else output for task, output in outputs.items()
+        }
+
+    def for_task(self, task: str) -> MultiTaskNet:
+        """The part that `task` depends on, encoder and its own head: the same modules under the same names."""
+        return MultiTaskNet(self.encoder, {task: self.heads[task]})
+
+
+def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width: int = 16) -> MultiTaskNet:
+    """Builds a net for `tasks` on a backbone of the model group.
+
+    Args:
+        backbone: Called with a number of outputs; its classifier is not used.
+        tasks: What to predict.
+        width: Channels within the dense heads.
+
+    Raises:
+        ValueError: if the backbone has no feature map.
+    """
+    if width < 1:
+        raise ValueError(f"`task.head_width` must be at least 1; got {width}.")
+    encoder: Any = make_encoder(backbone(1))
+    side = 64
+    encoder.eval()
+    with torch.no_grad():
+        features = encoder.forward_features(torch.zeros(1, 3, side, side))
+    encoder.train()
+    if features.ndim != 4:
+        raise ValueError(
+            f"An encoder must return a feature map [n, d, i, j]; this backbone's has shape {tuple(features.shape)}."
+        )
+    channels, stages = features.shape[1], max(1, math.ceil(math.log2(side / features.shape[-1])))
+    heads = {
+        name: ClassHead(channels, task.channels)
+        if task.kind == "class"
+        else DenseHead(channels, task.channels, stages=stages, width=width)
+        for name, task in tasks.items()
+    }
+    return MultiTaskNet(encoder, heads)
