@@ -14,16 +14,17 @@ RADIUS = 16 / 255
 
 
 class TinyNet(nn.Module):
-    """One convolution and a linear layer: gradients in microseconds."""
+    """One convolution and a linear layer over 4×4 places: gradients in microseconds."""
 
     def __init__(self, num_classes: int, width: int = 6) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, width, 3, 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(width)
-        self.fc = nn.Linear(width, num_classes)
+        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.fc = nn.Linear(16 * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(torch.relu(self.bn(self.conv(x))).mean(dim=(2, 3)))
+        return self.fc(self.pool(torch.relu(self.bn(self.conv(x)))).flatten(1))
 
 
 def image_set(count: int = 60, classes: int = 4, size: int = 16, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import torch
+from torch.testing import assert_close
+
+from tests._inputs import seeded
+from unlearnable.poisons import NTGA
+from unlearnable.poisons._kernel import BIAS_VARIANCE, WEIGHT_VARIANCE, mean_prediction, tangent_kernel
+
+from ._inputs import image_set
+
+
+def wide_network_kernel(points: torch.Tensor, width: int, depth: int, generator: torch.Generator) -> torch.Tensor:
+    """The empirical tangent kernel of one random finite network, by automatic differentiation."""
+    sizes = [points.shape[1], *[width] * depth, 1]
+    weights = [
+        torch.randn(b, a, generator=generator, dtype=torch.float64) for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+    biases = [torch.randn(b, generator=generator, dtype=torch.float64) for b in sizes[1:]]
+    parameters = [p.requires_grad_() for p in (*weights, *biases)]
+    rows = []
+    for point in points:
+        x = point
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            x = WEIGHT_VARIANCE**0.5 * (weight @ x) / len(x) ** 0.5 + BIAS_VARIANCE**0.5 * bias
+            x = torch.erf(x) if layer < depth else x
+        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(x.squeeze(), parameters)]))
+    jacobian = torch.stack(rows)
+    return jacobian @ jacobian.T
+
+
+def test_kernel_is_the_limit_of_wide_networks() -> None:
+    points = torch.randn(4, 6, generator=seeded(0), dtype=torch.float64)
+    generator = seeded(1)
+    empirical = torch.stack([wide_network_kernel(points, 600, 2, generator) for _ in range(12)]).mean(0)
+    assert_close(tangent_kernel(points, points, 2), empirical, rtol=0.05, atol=0.0)
+
+
+def test_prediction_is_that_of_many_small_gradient_steps() -> None:
+    # f' = −(1/nk) K (f − Y) on the training points, and with K_vX at v: gradient flow on ½ mean squared error.
+    points = torch.randn(8, 5, generator=seeded(0), dtype=torch.float64)
+    targets = torch.eye(2, dtype=torch.float64)[torch.arange(6) % 2]
+    train, cross = tangent_kernel(points[:6], points[:6], 3), tangent_kernel(points[6:], points[:6], 3)
+    exact = mean_prediction(train, cross, targets, 20.0, ridge=0.0)
+    inside, outside, steps = torch.zeros(6, 2).double(), torch.zeros(2, 2).double(), 20_000
+    for _ in range(steps):
+        pull = (targets - inside) * (20.0 / steps / targets.numel())
+        inside, outside = inside + train @ pull, outside + cross @ pull
+    assert_close(exact, outside, rtol=1e-3, atol=1e-4)
+
+
+def test_gradient_through_the_prediction_is_right_where_eigenvalues_meet() -> None:
+    base = torch.eye(4, dtype=torch.float64) * 2  # all eigenvalues equal
+    base[0, 1] = base[1, 0] = 0.3
+    cross = torch.randn(3, 4, generator=seeded(0), dtype=torch.float64)
+    targets = torch.randn(4, 2, generator=seeded(1), dtype=torch.float64)
+
+    def predict(matrix: torch.Tensor) -> torch.Tensor:
+        return mean_prediction((matrix + matrix.T) / 2, cross, targets, 3.0)
+
+    assert torch.autograd.gradcheck(predict, (base.requires_grad_(),))
+
+
+def test_the_attack_raises_the_validation_loss_of_its_network() -> None:
+    images, labels = image_set(80)
+    method = NTGA(radius=16 / 255, steps=5, batch_size=40, validation_size=40)
+    poisoned = method.apply(images, labels, num_classes=4, seed=0)
+    seen, seen_labels = image_set(40, seed=0)[0].float() / 255, image_set(40)[1]
+    random = torch.randint(-16, 17, images.shape, generator=seeded(0))
+    noisy = (images.int() + random).clamp(0, 255)
+    losses = [
+        method.validation_loss(x[40:].float() / 255, labels[40:], seen, seen_labels, 4)
+        for x in (images, noisy, poisoned)
+    ]
+    assert losses[2] > losses[0] + 0.01
+    assert losses[2] > losses[1] + 0.01
