@@ -27,15 +27,6 @@ def test_every_experiment_composes(name: str) -> None:
     checks.check_values(config)
 
 
-@pytest.mark.parametrize("name", options("model"))
-def test_every_model_builds(name: str) -> None:
-    config = composed(f"model={name}").model
-    net = instantiate(config.net)(10)
-    optimizer = instantiate(config.optimizer)(net.parameters())
-    if config.scheduler is not None:
-        instantiate(config.scheduler)(optimizer)
-
-
 @pytest.mark.parametrize("name", options("logger"))
 def test_every_logger_is_named(name: str) -> None:
     assert callable(instantiate(composed(f"logger={name}").logger, _partial_=True))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import nn
 
 from tests._inputs import ROOT, composed, seeded
@@ -24,11 +25,22 @@ LAYERS = {
 }
 
 
+def configured(name: str) -> DictConfig:
+    return composed(f"model={name}", *(["model.name=resnet10t"] if name == "timm" else [])).model
+
+
 def build(name: str) -> nn.Module:
-    extra = ["model.name=resnet10t"] if name == "timm" else []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return instantiate(composed(f"model={name}", *extra).model.net)(10)
+        return instantiate(configured(name).net)(10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_brings_its_optimizer_and_schedule(name: str) -> None:
+    model = configured(name)
+    optimizer = instantiate(model.optimizer)([nn.Parameter(torch.ones(1))])
+    if model.scheduler is not None:
+        instantiate(model.scheduler)(optimizer)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +58,12 @@ def test_every_model_maps_small_images_to_class_scores_and_has_sal_layers(name: 
 def test_sal_is_measured_on_other_architectures(name: str) -> None:
     net = build(name)
     batches = [(torch.rand(4, 3, 32, 32, generator=seeded(1)), torch.tensor([0, 1, 2, 3]))]
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the statistics of one batch, without which activations of a fresh net vanish
+    net.train()(batches[0][0])
     last = [layer.name for layer in select_layers(net)][-1]
+    nn.init.normal_(net.get_submodule(last).weight, std=0.1, generator=seeded(2))  # ViT's head starts at zero
     sal = measure_sal(net, nn.functional.cross_entropy, batches, steps=1, layers=[last])
     assert sal.names == (last,)
     assert sal.values[0] > 0
@@ -65,13 +82,13 @@ def test_digits_sized_images_fit_the_default() -> None:
 
 
 def test_an_unknown_timm_model_lists_similar_ones() -> None:
-    with pytest.raises(ValueError, match="no model 'resnet18x'; similar: .*resnet18"):
+    with pytest.raises(ValueError, match=r"no model 'resnet18x'; similar: .*resnet18"):
         timm_model(10, name="resnet18x")
 
 
 def test_an_unknown_stem_is_refused() -> None:
     with pytest.raises(ValueError, match="'cifar' or 'imagenet'; got 'big'"):
-        resnet18(10, stem="big")  # type: ignore[arg-type]
+        resnet18(10, stem="big")
 
 
 def test_no_model_reads_weights_from_the_network() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from unlearnable.models.torchvision_nets import Stem, resnet_with_stem
+from unlearnable.models.torchvision_nets import resnet_with_stem
 
 
 def timm_model(num_classes: int, *, name: str, in_channels: int = 3, **options: Any) -> nn.Module:
@@ -31,7 +31,7 @@ def timm_model(num_classes: int, *, name: str, in_channels: int = 3, **options: 
     return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels, **options)  # type: ignore[no-any-return]
 
 
-def senet18(num_classes: int, *, in_channels: int = 3, stem: Stem = "cifar") -> nn.Module:
+def senet18(num_classes: int, *, in_channels: int = 3, stem: str = "cifar") -> nn.Module:
     """SENet-18: ResNet-18 with squeeze-and-excitation blocks (Hu et al., 2018); timm's `seresnet18`.
 
     Args:
