@@ -52,8 +52,15 @@ def result(
         "steps": steps,
     }
     return {
-        **{"poison": poison, "dataset": dataset, "model": "resnet18", "task": "single", "defense": "none"},
-        **{"seed": seed, "eps": eps, "steps": steps, "solver": "fast"},
+        "poison": poison,
+        "dataset": dataset,
+        "model": "resnet18",
+        "task": "single",
+        "defense": "none",
+        "seed": seed,
+        "eps": eps,
+        "steps": steps,
+        "solver": "fast",
         **figures(own, clean),
         "ud": distance.value,
         "train_acc": 0.99,

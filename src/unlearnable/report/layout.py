@@ -57,6 +57,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
     sortable: bool = False
+    folded: bool = False
 
     @property
     def settings(self) -> list[str]:

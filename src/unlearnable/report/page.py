@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from unlearnable.report import sections, tables
+from unlearnable.report import sections, sections_across, tables
 from unlearnable.report.aggregate import Cell
 from unlearnable.report.comparison import comparisons
 from unlearnable.report.findings import findings, warnings
@@ -54,7 +54,10 @@ def page(records: Records, cells: Sequence[Cell], *, title: str | None = None) -
 
     parts = _sections(records, cells)
     panels = [panel for section in parts for panel in section.panels]
-    read = lambda name: Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: E731, S704 – our own files
+
+    def read(name: str) -> Markup:  # our own files: not to be escaped
+        return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
+
     environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
     return environment.from_string((_TEMPLATES / "page.html").read_text(encoding="utf-8")).render(
         title=title or _title(cells),
@@ -72,15 +75,16 @@ def page(records: Records, cells: Sequence[Cell], *, title: str | None = None) -
 
 def _sections(records: Records, cells: Sequence[Cell]) -> list[Section]:
     compared = comparisons(cells)
+    cells = [cell for one in compared for cell in one.cells]  # the published measurement first
     look = looks(cell.first.label for cell in cells)
     parts = [
         sections.headline_section(records, compared, look),
         sections.accuracy_section(compared, look),
-        sections.sharpness_section(records, compared, look),
+        sections.sharpness_section(compared, look),
         sections.curves_section(compared, look),
-        sections.sensitivity_section(cells, look),
-        sections.transfer_section(records, cells),
-        sections.tasks_section(records, cells, look),
+        sections_across.sensitivity_section(cells, look),
+        sections_across.transfer_section(records, cells),
+        sections_across.tasks_section(records, cells, look),
     ]
     return [*parts, Section("jobs", "Jobs", tables=[tables.jobs(records)])]
 
@@ -132,7 +136,8 @@ def _facts(records: Records, cells: Sequence[Cell]) -> list[tuple[str, str]]:
 
 
 def _footer(records: Records) -> str:
-    sweeps = ", ".join(dict.fromkeys(str(entry.sweep) for entry in (*records.runs, *records.failures)))
+    found = [run.sweep for run in records.runs] + [failure.sweep for failure in records.failures]
+    sweeps = ", ".join(dict.fromkeys(map(str, found)))
     versions = records.runs[0].result.get("versions", {}) if records.runs else {}
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"Made {datetime.now():%Y-%m-%d %H:%M} from {sweeps}. {said}"

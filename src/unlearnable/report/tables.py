@@ -148,7 +148,7 @@ def jobs(records: Records) -> Table:
         cells = [Entry(f"{failure.sweep.name}/{failure.job}"), Entry(failure.poison), Entry("failed", badge="no")]
         rows.append(Row([*cells, *[Entry("")] * (len(columns) - 3)], "failed"))
     words = ("job", "method", "from the store")
-    return Table("Every job.", [Column(name, name not in words) for name in columns], rows, sortable=True)
+    return Table("Every job.", [Column(name, name not in words) for name in columns], rows, sortable=True, folded=True)
 
 
 def tasks(cells: Sequence[Cell]) -> Table:

@@ -18,7 +18,7 @@ def distance_chart(cells: Sequence[Cell], looks: Mapping[str, Look]) -> go.Figur
     shown = sorted((cell for cell in cells if not cell.is_clean and cell.spread), key=lambda cell: -cell.ud)
     names = [cell.first.label for cell in shown]
     chart = figure(
-        x="UD (lower: more unlearnable; 1: like clean data)",
+        x="UD (1: like clean data)",
         y="",
         height=150 + 44 * len(shown),
         x_axis={"rangemode": "tozero"},

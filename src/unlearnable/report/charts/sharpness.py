@@ -20,7 +20,8 @@ def sal_maps(run: Run) -> tuple[go.Figure, go.Figure]:
     positive = both[np.isfinite(both) & (both > 0)]
     low, high = (math.log10(positive.min()), math.log10(positive.max())) if positive.size else (-1.0, 0.0)
     beta = float(run.result["beta"])
-    return tuple(_sal_map(run, sal, beta, low, max(high, low + 1e-6)) for sal in (run.clean_sal, run.sal))  # type: ignore[return-value]
+    high = max(high, low + 1e-6)
+    return _sal_map(run, run.clean_sal, beta, low, high), _sal_map(run, run.sal, beta, low, high)
 
 
 def _sal_map(run: Run, sal: np.ndarray, beta: float, low: float, high: float) -> go.Figure:
