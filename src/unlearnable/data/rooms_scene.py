@@ -105,7 +105,7 @@ def _place(rng: Rng, scene: Scene, parts: list[Part], *, along_wall: bool) -> No
         if along_wall:
             # A piece's back is at y = 0: turned by q quarters it stands at the wall that then is behind it.
             x, y = ((x, 0.01), (room[0] - 0.01, y), (x, room[1] - 0.01), (0.01, y))[quarters]
-        place = (x, y, x + w, y + d)
+        place = (float(x), float(y), float(x + w), float(y + d))
         if any(_overlap(place, other) for other in scene.footprints):
             continue
         scene.footprints.append(place)
@@ -125,4 +125,4 @@ def _stood(part: Part, low: np.ndarray, high: np.ndarray, quarters: int, x: floa
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
     gap = 0.05
-    return a[0] < b[2] + gap and b[0] < a[2] + gap and a[1] < b[3] + gap and b[1] < a[3] + gap
+    return bool(a[0] < b[2] + gap and b[0] < a[2] + gap and a[1] < b[3] + gap and b[1] < a[3] + gap)
