@@ -33,7 +33,11 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
     """Method × (UD ± spread, verdict, β, learnable layers, accuracies, budget used), the published figures beside."""
     cells = [cell for one in compared for cell in one.cells]
     setting = {id(cell): one.title for one in compared for cell in one.cells}
-    columns = {name: shown for name, shown in _columns(cells).items() if any(shown(cell).text != "–" for cell in cells)}
+    columns = {
+        name: shown
+        for name, shown in _columns(cells).items()
+        if name in ("method", "UD") or any(shown(cell).text != "–" for cell in cells)
+    }
     ordered = sorted(cells, key=lambda cell: (cell.is_clean, cell.ud if not math.isnan(cell.ud) else math.inf))
     rows = [
         Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", setting[id(cell)])
