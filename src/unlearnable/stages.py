@@ -25,7 +25,9 @@ from unlearnable import models, poisons, sharpness, training
 from unlearnable.analysis import conflict
 from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, TaskConflict, UnlearnableDistance
 from unlearnable.callbacks.trajectory import Epoch, read_epochs
-from unlearnable.data import augment, images, module, multitask
+from unlearnable.data import augment, module, multitask
+from unlearnable.data import images as image_sets
+from unlearnable.data.images import map_images, write_images
 from unlearnable.data.tasks import Metric
 from unlearnable.loggers import JobLogger
 from unlearnable.sharpness import Sal
@@ -108,8 +110,6 @@ class Stages:
 
     def poison(self, poison: Method, data: ImageDataModule) -> PoisonedImages:
         """The poisoned training images: made, or taken from the store."""
-        from safetensors.torch import load_file, save_file
-
         name = self.config.choices.poison
         method, labels, num_classes = _for_data(poison, data, self.config.poison_task)
         arguments = {
@@ -137,11 +137,12 @@ class Stages:
         def make(folder: Path) -> None:
             log.info("%s: perturbing %d images", name, len(data.train))
             poisoned = method.apply(data.train.images, labels, work_dir=folder / "work", **arguments)
-            save_file({"images": poisoned.contiguous()}, folder / "images.safetensors")
+            write_images(folder / "images.u8", poisoned)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
         entry = self.store.obtain("poison", key, make, waiting=_waiting(f"the perturbation of {name}"))
-        return PoisonedImages(load_file(entry / "images.safetensors")["images"], entry.seconds, entry.reused)
+        images = map_images(entry / "images.u8", data.train.images.shape)
+        return PoisonedImages(images, entry.seconds, entry.reused)
 
     def measured_run(
         self,
@@ -191,7 +192,7 @@ class Stages:
             "trainer": trainer,
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(models, training, module, multitask, augment, images),
+            "code": code_digest(models, training, module, multitask, augment, image_sets),
         }
 
 

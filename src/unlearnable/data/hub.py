@@ -52,7 +52,7 @@ def read_split(
     encoded = [data for table in tables for data in table[0]]
     rows = torch.arange(len(labels)) if subset is None else stratified(labels, subset, what=what)
     with ThreadPoolExecutor() as pool:
-        decoded = list(pool.map(lambda row: _decode(encoded[row], *origin[row]), rows.tolist()))
+        decoded = list(pool.map(lambda row: decode(encoded[row], "{}, row {}".format(*origin[row])), rows.tolist()))
     expected = shape or tuple(decoded[0].shape)
     for image, row in zip(decoded, rows.tolist(), strict=True):
         if tuple(image.shape) != expected:
@@ -82,11 +82,16 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> tuple[list[bytes], 
     return images.field("bytes").to_pylist(), table[label].to_numpy()
 
 
-def _decode(data: bytes, file: Path, row: int) -> UInt8[Tensor, "c h w"]:
+def decode(data: bytes, where: str) -> UInt8[Tensor, "3 h w"]:
+    """Decodes one JPEG or PNG to RGB.
+
+    Raises:
+        ValueError: if it cannot be decoded; `where` says which it is.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
         pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
     except (UnidentifiedImageError, OSError, TypeError) as error:
-        raise ValueError(f"{file}, row {row}: not a readable image ({error}).") from error
+        raise ValueError(f"{where}: not a readable image ({error}).") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

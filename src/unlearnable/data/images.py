@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -80,6 +82,18 @@ class ImageSet:
             for chunk in tensor.split(4096):  # memory-mapped images never lie in memory as a whole
                 digest.update(np.ascontiguousarray(chunk.numpy()).tobytes())
         return digest.hexdigest()
+
+
+def write_images(path: Path, images: UInt8[Tensor, "n c h w"]) -> None:
+    """Writes 8-bit images to a file, a part at a time: `images` may be larger than the memory."""
+    with path.open("wb") as stream:
+        for part in images.split(1024):
+            stream.write(np.ascontiguousarray(part.numpy()).tobytes())
+
+
+def map_images(path: Path, shape: Sequence[int]) -> UInt8[Tensor, "n c h w"]:
+    """A file of 8-bit images as a tensor that is read from disk where it is used, and never written back."""
+    return torch.from_file(str(path), shared=False, size=prod(shape), dtype=torch.uint8).reshape(*shape)
 
 
 def stratified(labels: Int64[Tensor, " n"], count: int, *, seed: int = 0, what: str = "samples") -> Int64[Tensor, " m"]:
