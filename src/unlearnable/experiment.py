@@ -49,7 +49,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     checks.check_values(config)
     device = checks.check_trainer(config)
     poison = instantiate(config.poison)
-    clean_data = _data(config)
+    clean_data = load_data(config)
     checks.check_data(config, clean_data)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
     checks.check_sal(config, stages.make_module(clean_data), clean_data)
@@ -79,7 +79,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     return result
 
 
-def _data(config: DictConfig) -> ImageDataModule:
+def load_data(config: DictConfig) -> ImageDataModule:
     """The clean data, loaded; what its configuration says to poisons and other groups is left out."""
     source = {key: value for key, value in config.dataset.items() if key not in ("budget", "surrogate", "protocol")}
     data: ImageDataModule = instantiate(source, seed=config.seed, defense=instantiate(config.defense))
