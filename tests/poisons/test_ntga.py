@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch.testing import assert_close
 
@@ -13,9 +15,7 @@ from ._inputs import image_set
 def wide_network_kernel(points: torch.Tensor, width: int, depth: int, generator: torch.Generator) -> torch.Tensor:
     """The empirical tangent kernel of one random finite network, by automatic differentiation."""
     sizes = [points.shape[1], *[width] * depth, 1]
-    weights = [
-        torch.randn(b, a, generator=generator, dtype=torch.float64) for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
+    weights = [torch.randn(b, a, generator=generator, dtype=torch.float64) for a, b in itertools.pairwise(sizes)]
     biases = [torch.randn(b, generator=generator, dtype=torch.float64) for b in sizes[1:]]
     parameters = [p.requires_grad_() for p in (*weights, *biases)]
     rows = []

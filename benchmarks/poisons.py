@@ -1,0 +1,191 @@
+"""Images per second of each poison, against the time of the passes that its algorithm cannot do without.
+
+    python benchmarks/poisons.py [--device cuda] [--images 1024] [--repeat 3] [methods …]
+
+The bound of a method is its number of network passes times the time of one bare pass at the same batch size, measured in
+the same run on tensors that are in place already: no data set, no noise look-up, no projection, no rounding. Methods
+without a network are compared with the least that any noise costs: drawing it once and writing it on the 8-bit grid.
+Both sides are the fastest of `--repeat` turns, taken alternately, so that other work on the machine strikes both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unlearnable import poisons
+from unlearnable.models import tiny_resnet
+from unlearnable.poisons._base import Poison
+from unlearnable.poisons._budget import round_to_grid
+from unlearnable.poisons._kernel import mean_prediction, tangent_kernel
+from unlearnable.poisons._surrogate import channels_last
+from unlearnable.poisons._unet import UNet
+
+BATCH, TRAIN_BATCH, CLASSES, RADIUS = 256, 128, 10, 8 / 255
+
+
+class Bench:
+    def __init__(self, images: int, device: torch.device, width: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randint(0, 256, (images, 3, 32, 32), generator=generator).to(torch.uint8)
+        self.labels = torch.arange(images) % CLASSES
+        self.device = device
+        self.factory = partial(tiny_resnet, width=width, stem_stride=2)
+        self.net = channels_last(self.factory(num_classes=CLASSES), device)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        images = (self.images[:size].float() / 255).to(self.device).contiguous(memory_format=torch.channels_last)
+        return images, self.labels[:size].to(self.device)
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def seconds(self, work: Callable[[], Any], times: int = 1) -> float:
+        self.wait()
+        start = time.perf_counter()
+        for _ in range(times):
+            work()
+        self.wait()
+        return time.perf_counter() - start
+
+    def input_passes(self, size: int, times: int) -> float:
+        """Forward, and backward to the images, in eval mode."""
+        images, labels = self.batch(size)
+        net = self.net.eval().requires_grad_(False)
+
+        def work() -> None:
+            images.requires_grad_(True)
+            torch.autograd.grad(F.cross_entropy(net(images), labels, reduction="sum"), images)
+
+        work()
+        return self.seconds(work, times)
+
+    def train_steps(self, size: int, times: int) -> float:
+        images, labels = self.batch(size)
+        net = self.net.train().requires_grad_(True)
+
+        def work() -> None:
+            self.optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(net(images), labels).backward()
+            self.optimizer.step()
+
+        work()
+        return self.seconds(work, times)
+
+    def draw_and_write(self) -> float:
+        def work() -> None:
+            for part in self.images.split(1024):
+                noise = torch.randn(part.shape, generator=torch.Generator().manual_seed(0)).mul_(0.01)
+                round_to_grid(part, noise, RADIUS, "linf")
+
+        work()
+        return self.seconds(work)
+
+    def dc_steps(self, times: int, width: int) -> float:
+        """DeepConfuse's passes on one batch: the generator twice, the victim's step, and the step through it."""
+        images, labels = self.batch(64)
+        net, generator = self.net.train().requires_grad_(True), channels_last(UNet(3, width), self.device)
+        names, parameters = zip(*net.named_parameters(), strict=True)
+
+        def work() -> None:
+            loss = F.cross_entropy(net(images + RADIUS * generator(images)), labels)
+            gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+            moved = {n: p - 0.01 * g for n, p, g in zip(names, parameters, gradients, strict=True)}
+            clean = F.cross_entropy(torch.func.functional_call(net, moved, images), labels)
+            torch.autograd.grad(clean, tuple(generator.parameters()))
+            with torch.no_grad():
+                noise = generator(images)
+            torch.autograd.grad(F.cross_entropy(net(images + noise), labels), parameters)
+
+        work()
+        return self.seconds(work, times)
+
+    def ntga_steps(self, size: int, held_out: int, times: int) -> float:
+        images, labels = self.batch(size)
+        block, seen = images.flatten(1).double(), self.batch(held_out)[0].flatten(1).double()
+        seen_labels, targets = self.batch(held_out)[1], F.one_hot(labels, CLASSES).double()
+
+        def work() -> None:
+            block.requires_grad_(True)
+            kernels = tangent_kernel(block, block, 5), tangent_kernel(seen, block, 5)
+            torch.autograd.grad(F.cross_entropy(mean_prediction(*kernels, targets, 64.0), seen_labels), block)
+
+        work()
+        return self.seconds(work, times)
+
+
+def cases(bench: Bench) -> dict[str, tuple[Poison, Callable[[], float]]]:
+    """Each method with counts that take seconds, and its bound."""
+    images, common = len(bench.images), {"surrogate": bench.factory, "radius": RADIUS, "batch_size": BATCH}
+    sweeps = -(-images // BATCH)
+    epoch = -(-images // TRAIN_BATCH)
+
+    def em() -> float:
+        return bench.train_steps(TRAIN_BATCH, 20) + bench.input_passes(BATCH, 2 * 10 * sweeps)
+
+    def tap() -> float:
+        return bench.train_steps(TRAIN_BATCH, 2 * epoch) + bench.input_passes(BATCH, 20 * sweeps)
+
+    def rem() -> float:
+        # Per iteration: 3 noise steps, each behind 2 steps of attack, then 2 of attack and one of training.
+        return (
+            bench.train_steps(TRAIN_BATCH, 4)
+            + bench.input_passes(TRAIN_BATCH, 4 * (3 * 3 + 2))
+            + bench.input_passes(BATCH, 3 * 3 * sweeps)
+        )
+
+    noise = bench.draw_and_write
+    return {
+        "em": (poisons.EM(**common, max_rounds=2, noise_steps=10, min_rounds=2, stop_accuracy=1.0), em),
+        "tap": (poisons.TAP(**common, epochs=2, steps=20), tap),
+        "hypo": (poisons.Hypo(**common, epochs=2, steps=20), tap),
+        "rem": (poisons.REM(**common, iterations=4, noise_steps=3, adversarial_steps=2), rem),
+        "dc": (poisons.DC(**common, trials=1), lambda: bench.dc_steps(-(-images // 64), 16)),
+        "ntga": (
+            poisons.NTGA(radius=RADIUS, steps=3, batch_size=256, validation_size=512),
+            lambda: bench.ntga_steps(256, 384, 3 * sweeps),
+        ),
+        "ops": (poisons.OPS(radius=1), noise),
+        "lsp": (poisons.LSP(radius=1.304), noise),
+        "ar": (poisons.AR(radius=1.0, min_response=3.0), noise),
+        "random": (poisons.RandomNoise(radius=RADIUS, classwise=False), noise),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--width", type=int, default=24, help="channels of the surrogate's first stage")
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    bench = Bench(options.images, torch.device(options.device), options.width)
+    print(
+        f"{options.images} images 3×32×32, {options.device}, {torch.get_num_threads()} threads, width {options.width}"
+    )
+    print(f"{'method':8} {'images/s':>10} {'bound':>10} {'ratio':>6}")
+    for name, (method, bound) in cases(bench).items():
+        if options.methods and name not in options.methods:
+            continue
+
+        def apply(method: Poison = method) -> None:
+            method.apply(bench.images, bench.labels, num_classes=CLASSES, seed=0, device=bench.device)
+
+        apply()
+        turns = [(bench.seconds(apply), bound()) for _ in range(options.repeat)]
+        took, least = (min(side) for side in zip(*turns, strict=True))
+        print(f"{name:8} {options.images / took:10.1f} {options.images / least:10.1f} {took / least:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
