@@ -33,8 +33,15 @@ def inputs(count: int = 24) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
 
 
 def poison(**options: Any) -> EMMulti:
-    settings = {"surrogate_steps": 3, "noise_steps": 3, "max_rounds": 2, "train_batch_size": 12, "batch_size": 10}
-    return EMMulti(surrogate=partial(tiny_resnet, width=4, stem_stride=2), radius=RADIUS, **{**settings, **options})
+    settings: dict[str, Any] = {
+        "surrogate_steps": 3,
+        "noise_steps": 3,
+        "max_rounds": 2,
+        "train_batch_size": 12,
+        "batch_size": 10,
+    }
+    settings |= {"surrogate": partial(tiny_resnet, width=4, stem_stride=2), "radius": RADIUS}
+    return EMMulti(**{**settings, **options})
 
 
 def applied(work_dir: Path | None = None, **options: Any) -> tuple[Tensor, Tensor]:
@@ -104,7 +111,7 @@ def test_bad_options_are_refused_at_once(options: dict[str, Any], message: str) 
 
 def test_an_unknown_task_is_refused_and_targets_are_needed() -> None:
     images, labels, targets = inputs()
-    with pytest.raises(ValueError, match="`poison.tasks` names sofa"):
+    with pytest.raises(ValueError, match=r"`poison\.tasks` names sofa"):
         poison(tasks=["sofa"]).for_targets(targets, TASKS)
     with pytest.raises(TypeError, match="targets of all tasks"):
         poison().apply(images, labels, num_classes=4, seed=0)

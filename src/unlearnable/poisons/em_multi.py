@@ -112,6 +112,8 @@ class EMMulti(Poison):
 class _ForTargets(Poison):
     """`EMMulti` with the targets it works on."""
 
+    needs_classes = False
+
     def __init__(self, method: EMMulti, targets: Targets, tasks: Mapping[str, Task]) -> None:
         super().__init__(radius=method.radius, norm=method.norm, fraction=method.fraction, batch_size=method.batch_size)
         self.method, self.targets, self.tasks = method, targets, tasks
