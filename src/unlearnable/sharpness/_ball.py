@@ -25,8 +25,7 @@ def _norm(vector: Float[Tensor, " n"], order: float) -> float:
 
 @dataclass(frozen=True)
 class Ball:
-    """
-    ``{v: ‖v‖ ≤ radius}``, around a layer's weights taken as one vector.
+    """``{v: ‖v‖ ≤ radius}``, around a layer's weights taken as one vector.
 
     Args:
         norm: "l2" or "linf".

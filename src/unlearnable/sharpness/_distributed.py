@@ -19,8 +19,7 @@ def shares() -> bool:
 
 
 def solve_shared(solver: Solver, probe: Probe, problems: Sequence[Problem], settings: Settings) -> None:
-    """
-    Every rank solves a part of ``problems``, then all of them hold all answers.
+    """Every rank solves a part of ``problems``, then all of them hold all answers.
 
     Layers go to the ranks by their cost, the dearest first, each to the rank with the least so far. An exception on one
     rank is raised on all of them, so that none waits for ever.

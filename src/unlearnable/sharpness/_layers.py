@@ -29,8 +29,7 @@ _MATRICES: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """
-    Weights that are perturbed together, as one vector.
+    """Weights that are perturbed together, as one vector.
 
     Args:
         name: The module's (or the group's) name.
@@ -69,8 +68,7 @@ def flatten(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
 
 
 def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[Layer, ...]:
-    """
-    The layers of ``model`` that SAL is measured for, in the model's order.
+    """The layers of ``model`` that SAL is measured for, in the model's order.
 
     Args:
         model: Any module.

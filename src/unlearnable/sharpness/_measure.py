@@ -100,8 +100,7 @@ def measure_sal(
     distributed: bool = True,
     progress: bool = False,
 ) -> Sal | tuple[Sal, ...]:
-    """
-    Sharpness-aware learnability of each layer: ``max_{‖v‖ ≤ ε} |L(θ_l + v) − L(θ_l)|``, the other layers fixed.
+    """Sharpness-aware learnability of each layer: ``max_{‖v‖ ≤ ε} |L(θ_l + v) − L(θ_l)|``, the other layers fixed.
 
     From `How Far Are We from True Unlearnability? <https://arxiv.org/abs/2509.08058>`_ (Ye, Su and Qian, ICLR 2025).
     The model is in eval mode and float32 meanwhile, and is given back bit for bit as it was, also after an exception or
@@ -152,7 +151,8 @@ def measure_sal(
         engine = Replay(model, chosen)
         with engine.installed():
             probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=engine)
-            engine.prepare(next(iter(probe.passes()))[0], replaying=replay and solver not in ("reference","pgd"))
+            engine.prepare(probe.first_batch()[0], replaying=replay and solver not in ("reference", "pgd"))
+            settings = replace(settings, loss_floor=probe.checked_floor(loss_floor))
             origin, gradients = probe.origin(chosen)
             problems = [
                 [

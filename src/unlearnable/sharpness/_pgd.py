@@ -13,8 +13,8 @@ from unlearnable.sharpness._solver import Problem, Settings
 
 
 def solve_pgd(probe: Probe, problems: Sequence[Problem], settings: Settings) -> None:
-    """
-    Textbook normalised projected gradient steps on the whole probe, from the centre and from random points of the ball.
+    """Textbook normalised projected gradient steps on the whole probe, from the centre and from random points of the
+    ball.
 
     From each start ``steps`` steps of length ``2r/√(k+1)`` for k = 0, 1, … along the normalised gradient (its sign in
     the maximum norm), each followed by the projection; the highest and the lowest loss of all points count.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unlearnable.sharpness._floor import keeps_floor
 from unlearnable.sharpness._layers import Layer, flatten
 from unlearnable.sharpness._replay import Replay
 from unlearnable.sharpness._trees import first_tensor, moved
@@ -43,8 +45,8 @@ class Reading:
 
 
 class Probe:
-    """
-    Evaluates a model's loss, and its gradient for one layer, over all batches, weighted by the batches' sample counts.
+    """Evaluates a model's loss, and its gradient for one layer, over all batches, weighted by the batches' sample
+    counts.
 
     Memory is bounded by a batch (its activations) and the readings asked for at a time.
 
@@ -62,7 +64,7 @@ class Probe:
         self,
         model: nn.Module,
         loss_fn: LossFn,
-        batches: Iterable[tuple[Any, Any]],
+        batches: Iterable[Any],
         *,
         accuracy_fn: AccuracyFn | None = None,
         seed: int = 0,
@@ -78,8 +80,37 @@ class Probe:
         self.replay = replay
         self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
         self.samples: int | None = None
+        self.batch_count: int | None = None
         self.forwards = 0.0  # cost so far, in forward passes of the whole model over the whole probe
-        self.lowest_batch_loss = math.inf
+        self._whole: Probe | None = None
+
+    def first_batch(self) -> tuple[Any, Any]:
+        """Inputs and targets of the first batch."""
+        inputs, targets, _size = next(self.passes())
+        return inputs, targets
+
+    def checked_floor(self, floor: float | None) -> float | None:
+        """``floor``, or ``None`` where the loss of the first batch can be seen to fall below it."""
+        if floor is None:
+            return None
+        inputs, targets = self.first_batch()
+        with torch.no_grad():
+            outputs = self.model(inputs)
+        return floor if keeps_floor(self.loss_fn, outputs, targets, floor) else None
+
+    def part(self, share: float, samples: int) -> Probe | None:
+        """A probe on the first ``share`` of the batches, rounded up; what it costs is counted here.
+
+        ``None`` where that share is fewer than ``samples`` samples, or more than half of the batches.
+        """
+        if self.batch_count is None or self.samples is None:
+            raise RuntimeError("The size of the probe is known after its first pass.")
+        count = math.ceil(self.batch_count * share)
+        if count > self.batch_count / 2 or share * self.samples < samples:
+            return None
+        part = Probe(self.model, self.loss_fn, _Head(self.batches, count), seed=self.seed, replay=self.replay)
+        part._whole = self
+        return part
 
     def origin(self, layers: Sequence[Layer]) -> tuple[Reading, list[Float[Tensor, " n"]]]:
         """The loss at θ, and each layer's gradient there from one shared backward pass."""
@@ -99,13 +130,12 @@ class Probe:
             count += size
         for p in parameters:
             p.requires_grad_(False)
-        self.forwards += 3.0  # forward, gradients of activations, gradients of weights
+        self._count(3.0)  # forward, gradients of activations, gradients of weights
         score = None if self.accuracy_fn is None else accuracy.value()
         return Reading(total.value(), None, score), [part / count for part in sums]
 
     def evaluate(self, points: Sequence[Point]) -> list[Reading]:
-        """
-        Readings at ``points``, in order, from one pass over the batches.
+        """Readings at ``points``, in order, from one pass over the batches.
 
         Before the points, the unshifted model runs once a batch, and each point replays from it what its layer can not
         change.
@@ -144,7 +174,7 @@ class Probe:
 
     def charge_pass(self, layer: Layer) -> None:
         """Counts the cost of a full forward pass over the probe with a backward pass to ``layer``."""
-        self.forwards += 1.0 + (self.replay.share_after(layer) if self.replay is not None else 1.0)
+        self._count(1.0 + (self.replay.share_after(layer) if self.replay is not None else 1.0))
 
     def passes(self, *, reseed: bool = True) -> Iterator[tuple[Any, Any, int]]:
         """One pass: ``(inputs, targets, sample count)`` on the model's device."""
@@ -152,22 +182,22 @@ class Probe:
             torch.default_generator.manual_seed(self.seed)
             if self.device.type == "cuda":
                 torch.cuda.manual_seed(self.seed)
-        seen = 0
+        seen, count = 0, 0
         for batch in self.batches:
             if not isinstance(batch, Sequence) or len(batch) != 2:
                 raise ValueError(f"`batches` must give pairs (inputs, targets); got {type(batch).__name__}.")
             inputs, targets = moved(batch[0], self.device), moved(batch[1], self.device)
             size = len(first_tensor(inputs, "inputs"))
-            seen += size
+            seen, count = seen + size, count + 1
             yield inputs, targets, size
         if seen == 0:
             raise ValueError("`batches` is empty: SAL needs at least one sample.")
         if self.samples is not None and seen != self.samples:
             raise ValueError(
-                f"`batches` must give the same samples in every pass; it gave {self.samples} first and {seen} now. Does the loader "
-                "drop or draw samples at random?"
+                f"`batches` must give the same samples in every pass; it gave {self.samples} first and {seen} now. "
+                "Does the loader drop or draw samples at random?"
             )
-        self.samples = seen
+        self.samples, self.batch_count = seen, count
 
     def _at(self, point: Point, inputs: Any, targets: Any, use_replay: bool) -> tuple[Tensor, Any, Tensor | None]:
         for parameter in point.layer.parameters:
@@ -204,12 +234,29 @@ class Probe:
         ]
 
     def _charge(self, points: Sequence[Point], use_replay: bool) -> None:
-        self.forwards += float(use_replay)
+        cost = float(use_replay)
         for point in points:
             rest = self.replay.share_after(point.layer) if self.replay is not None else 1.0
             replayed = use_replay and self.replay is not None and self.replay.enabled[point.layer]
             # Backward: the gradients of the activations behind the layer cost what their forward does.
-            self.forwards += (rest if replayed else 1.0) + (rest if point.gradient else 0.0)
+            cost += (rest if replayed else 1.0) + (rest if point.gradient else 0.0)
+        self._count(cost)
+
+    def _count(self, forwards: float) -> None:
+        self.forwards += forwards
+        if self._whole is not None and self.samples and self._whole.samples:
+            self._whole.forwards += forwards * self.samples / self._whole.samples
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The first ``count`` batches."""
+
+    batches: Iterable[Any]
+    count: int
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(iter(self.batches), self.count)
 
 
 class _Mean:

@@ -11,8 +11,7 @@ from unlearnable.sharpness._solver import Problem, Settings
 
 
 def solve_reference(probe: Probe, problems: Sequence[Problem], settings: Settings) -> None:
-    """
-    The published procedure of `How Far Are We from True Unlearnability? <https://arxiv.org/abs/2509.08058>`_.
+    """The published procedure of `How Far Are We from True Unlearnability? <https://arxiv.org/abs/2509.08058>`_.
 
     For each layer one copy descends and one ascends. A step is a full pass over the batches, in which every batch gives
     one SGD step (no momentum, no weight decay) on that layer alone, with the model in eval mode; after the pass the

@@ -1,5 +1,4 @@
-"""
-Replays the activations before a perturbed layer instead of computing them again.
+"""Replays the activations before a perturbed layer instead of computing them again.
 
 A layer's weights can not change anything that the model computes before it first uses them. So the model runs once a
 batch, unperturbed, and keeps the outputs of the modules that finish before some layer; for a layer, the calls of those
@@ -44,8 +43,7 @@ class _DivergedError(Exception):
 
 
 class Replay:
-    """
-    Runs a model with the activations before one layer taken from a recorded run.
+    """Runs a model with the activations before one layer taken from a recorded run.
 
     Use inside :meth:`installed`; then :meth:`record` a batch and call :meth:`forward` for any layer on that batch.
 
@@ -89,8 +87,7 @@ class Replay:
             self._versions.clear()
 
     def prepare(self, inputs: Any, *, replaying: bool = True) -> None:
-        """
-        Learns from a batch when each layer's weights are first used, and checks the replay of every layer on it.
+        """Learns from a batch when each layer's weights are first used, and checks the replay of every layer on it.
 
         The batch is cut to two samples where it is a single tensor.
 
@@ -267,7 +264,7 @@ class _Cursor:
     past_use: bool = False
 
 
-class _Clock(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Clock(TorchDispatchMode):
     """Notes when the weights of each layer are first used, in the order of operations, and counts floating-point operations."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:

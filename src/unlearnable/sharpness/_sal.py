@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float64, Int64
 
 @dataclass(frozen=True)
 class Sal:
-    """
-    Sharpness-aware learnability of every layer of a model, for one ε.
+    """Sharpness-aware learnability of every layer of a model, for one ε.
 
     Attributes:
         names: Names of the layers' modules, in the model's order, ``L`` of them.
@@ -69,8 +68,7 @@ class Sal:
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Sal:
-        """
-        The inverse of :meth:`to_dict`.
+        """The inverse of :meth:`to_dict`.
 
         Raises:
             ValueError: If fields are missing or unknown.

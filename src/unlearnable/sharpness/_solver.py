@@ -30,8 +30,7 @@ class Settings:
 
 @dataclass(eq=False)
 class Problem:
-    """
-    Find the highest and the lowest loss for ``layer`` moved within ``ball``; holds the best found so far.
+    """Find the highest and the lowest loss for ``layer`` moved within ``ball``; holds the best found so far.
 
     Attributes:
         layer: The layer.
@@ -80,6 +79,14 @@ class Problem:
             self.high, self.accuracy_high = reading.loss, reading.accuracy
         elif reading.loss < self.low:
             self.low, self.accuracy_low = reading.loss, reading.accuracy
+
+    def include(self, smaller: Problem) -> None:
+        """Takes over what was found in a smaller ball around the same weights."""
+        self.finite = self.finite and smaller.finite
+        if smaller.high > self.high:
+            self.high, self.accuracy_high = smaller.high, smaller.accuracy_high
+        if smaller.low < self.low:
+            self.low, self.accuracy_low = smaller.low, smaller.accuracy_low
 
     @property
     def rise(self) -> float:

@@ -15,8 +15,7 @@ _LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 @contextmanager
 def borrowed(model: nn.Module) -> Iterator[None]:
-    """
-    Puts ``model`` into eval mode, in float32 and without gradients, and gives it back as it was, whatever happens
+    """Puts ``model`` into eval mode, in float32 and without gradients, and gives it back as it was, whatever happens
     inside.
 
     "As it was" means bit for bit, in the same memory: parameters, buffers, ``.grad``, ``requires_grad``, train/eval

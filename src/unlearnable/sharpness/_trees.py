@@ -38,8 +38,7 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def first_tensor(tree: Any, name: str) -> Tensor:
-    """
-    The first tensor of ``tree``, whose first dimension counts samples.
+    """The first tensor of ``tree``, whose first dimension counts samples.
 
     Raises:
         ValueError: If there is none, or it has no dimensions.
