@@ -54,8 +54,14 @@ _SHOWN: Mapping[str, str] = {
     "test_acc": "test acc",
     "test_acc_peak": "peak",
     "clean_test_acc": "clean test acc",
+    "metric": "metric",
+    "test_metric": "test",
+    "clean_test_metric": "clean test",
+    "relative": "against clean, %",
     "seconds": "seconds",
 }
+_ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
+_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
 #: Above as many jobs the terminal shows the cells alone.
 _MOST_JOBS_SHOWN = 40
 
@@ -79,10 +85,10 @@ def _number(job: str) -> tuple[str, int]:
 
 def write_summary(folder: Path, records: Records, cells: Sequence[Cell]) -> Path:
     """Writes both files, numbers in full precision, and returns the path of `summary.csv`."""
-    _write_csv(folder / SUMMARY, _COLUMNS, job_rows(records))
+    write_csv(folder / SUMMARY, _COLUMNS, job_rows(records))
     aggregates = [row(cell) for cell in cells]
     if aggregates:
-        _write_csv(folder / AGGREGATES, tuple(aggregates[0]), aggregates)
+        write_csv(folder / AGGREGATES, tuple(aggregates[0]), aggregates)
     return folder / SUMMARY
 
 
@@ -111,6 +117,9 @@ def _print_jobs(console: Console, records: Records) -> None:
     shown = [
         name for name in _SHOWN if name not in ("task", "variant", "settings") or len({row[name] for row in rows}) > 1
     ]
+    # Accuracies where all jobs have one; else each task's own metric.
+    accuracies = all(row.get("test_acc") is not None for row in rows)
+    shown = [name for name in shown if name not in (_OTHER_METRICS if accuracies else _ACCURACIES)]
     table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
     for name in shown:
         table.add_column(_SHOWN[name], justify="left" if name in ("poison", "task", "variant", "settings") else "right")
@@ -179,7 +188,8 @@ def _job_row(run: Run) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows as CSV, numbers in full precision, nothing for NaN."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()
