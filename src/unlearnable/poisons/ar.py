@@ -80,17 +80,22 @@ class AR(Poison):
     def files(self) -> tuple[Path, ...]:
         return () if self.params is None else (self.params,)
 
+    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+        """Also checks that loaded coefficients are enough for the classes and channels."""
+        super().check(images, labels, num_classes)
+        found, channels = self.coefficients, images.shape[1]
+        if found is not None and (len(found) < num_classes or found.shape[1] != channels):
+            raise ValueError(
+                f"`params` must hold coefficients for {num_classes} classes of {channels} channels; "
+                f"found {len(found)} of {found.shape[1]}."
+            )
+
     def prepare(self, data: TrainingSet) -> Perturb:
-        """Finds or checks the classes' processes."""
+        """Finds the classes' processes, if they are not given."""
         channels, height, width = data.shape
         coefficients = self.coefficients
         if coefficients is None:
             coefficients = self.search(data.num_classes, channels, data.stream("ar", "search"))
-        if len(coefficients) < data.num_classes or coefficients.shape[1] != channels:
-            raise ValueError(
-                f"`params` must hold coefficients for {data.num_classes} classes of {channels} channels; "
-                f"found {len(coefficients)} of {coefficients.shape[1]}."
-            )
         coefficients = coefficients.to(data.device)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:

@@ -84,13 +84,18 @@ class DC(Poison):
     def files(self) -> tuple[Path, ...]:
         return () if self.generator_path is None else (self.generator_path,)
 
-    def prepare(self, data: TrainingSet) -> Perturb:
-        """Loads or trains the generator."""
-        channels, height, width = data.shape
+    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+        """Also checks that the images can be halved three times."""
+        super().check(images, labels, num_classes)
+        height, width = images.shape[2:]
         if height % 8 or width % 8:
             raise ValueError(
                 f"DC's generator halves images three times and needs sides divisible by 8; got {height}×{width}."
             )
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Loads or trains the generator."""
+        channels = data.shape[0]
         generator = self._load(channels) if self.generator_path else UNet(channels, self.width)
         generator = channels_last(generator, data.device)
         if self.generator_path is None:

@@ -69,6 +69,11 @@ class TAP(Poison):
         self.lr = lr
         positive(lr=lr, step_size=self.step_size)
 
+    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+        """Also checks that g is a map of these classes; see `target_map`."""
+        super().check(images, labels, num_classes)
+        self.target_map(num_classes)
+
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains the network; each batch is then attacked by itself."""
         target_of = self.target_map(data.num_classes).to(data.device)
