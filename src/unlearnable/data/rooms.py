@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,9 @@ class Rooms(Taskonomy):
         return super().load()
 
     def _generate(self, folder: Path) -> None:
+        absent = [name for name in ("trimesh", "embreex", "scipy") if importlib.util.find_spec(name) is None]
+        if absent:
+            raise ImportError(f"dataset=rooms needs {', '.join(absent)} to render: pip install unlearnable[multitask].")
         log.info("rooms: rendering %d views of %d rooms, once", self.rooms * self.views, self.rooms)
         for number in range(self.rooms):
             rooms_render.write_room(folder, number, self.views, self.frame_size, self.generation_seed)
