@@ -104,11 +104,12 @@ def images(
 
 def batched(x: Any, y: Any, size: int) -> Batches:
     """Batches of ``size``, the last one as it comes."""
-    take: Callable[[Any, int], Any] = (
-        lambda tree, i: (
+
+    def take(tree: Any, i: int) -> Any:
+        return (
             {key: value[i : i + size] for key, value in tree.items()} if isinstance(tree, dict) else tree[i : i + size]
         )
-    )
+
     count = len(next(iter(x.values()))) if isinstance(x, dict) else len(x)
     return [(take(x, i), take(y, i)) for i in range(0, count, size)]
 
