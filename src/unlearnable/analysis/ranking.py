@@ -62,7 +62,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> RankCorrelation:
     if n < 3:
         return RankCorrelation(n, math.nan, math.nan, math.nan, math.nan, tau)
     rho = float(np.clip(stats.spearmanr(x, y).statistic, -1, 1))
-    return RankCorrelation(n, rho, *_interval(rho, n), _p_value(x, y, rho), tau)
+    return RankCorrelation(n, rho, *_interval(rho, n), _p_value(x, y), tau)
 
 
 def _interval(rho: float, n: int) -> tuple[float, float]:
@@ -76,7 +76,7 @@ def _interval(rho: float, n: int) -> tuple[float, float]:
     return low, high
 
 
-def _p_value(x: np.ndarray, y: np.ndarray, rho: float) -> float:
+def _p_value(x: np.ndarray, y: np.ndarray) -> float:
     """Exact over all orders for up to 8 methods, where the usual approximation is off; else that approximation."""
     from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""Transfer of β: does a threshold that was found on one data set (or model) serve on another?
+"""Transfer of β: whether a threshold that was found on one data set (or model) serves on another.
 
 β is made from a clean run. If it transfers, a new data set's poisons can be judged without one more clean training; if it
 does not, a UD only means something against its own clean run. Both runs that UD compares stay the target's own; the

@@ -29,9 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.out or (options.folders[0] if len(options.folders) == 1 else Path("report"))
     written = build(folder, records, aggregates, title=options.title)
     print_tables(records, aggregates)
-    print(
-        f"{written[1]} ({written[1].stat().st_size / 1e6:.1f} MB), {written[0]}, {len(written) - 2} files in {folder / 'figures'}"
-    )
+    page = written[1]
+    print(f"{page} ({page.stat().st_size / 1e6:.1f} MB), and {len(written) - 1} tables and figures beside it")
     return 0
 
 

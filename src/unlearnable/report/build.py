@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from unlearnable.report.across import write_across
 from unlearnable.report.aggregate import Cell, cells
 from unlearnable.report.records import Records, read_sweeps
 from unlearnable.report.sweep import write_summary
@@ -21,10 +22,11 @@ def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
 
 
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:
-    """Writes `summary.csv`, `aggregates.csv`, `report.html` and `figures/` to `folder`; returns what was written."""
+    """Writes tables, `report.html` and `figures/` to `folder`; returns what was written, first `summary.csv` and the page."""
     from unlearnable.report.figures import write_figures
     from unlearnable.report.page import write_page
 
     folder.mkdir(parents=True, exist_ok=True)
     written = [write_summary(folder, records, aggregates), write_page(folder, records, aggregates, title=title)]
+    written += write_across(folder, records, aggregates)
     return [*written, *write_figures(folder / "figures", records, aggregates)]

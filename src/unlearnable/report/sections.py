@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from unlearnable.report import tables
 from unlearnable.report.aggregate import Cell
@@ -18,6 +19,7 @@ from unlearnable.report.style import Look
 
 #: Above as many runs, SAL maps show one seed a method.
 _MOST_MAPS = 80
+_MOST_LANDSCAPES = 12
 _CURVES = ("test/acc", "train/acc", "train/loss")
 
 
@@ -138,9 +140,15 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
         choices,
         "Metric",
     )
-    images = previews([cell for one in compared for cell in one.cells])
+    cells = [cell for one in compared for cell in one.cells]
+    images, around = previews(cells), landscapes(cells)
     notes = [] if images else [f"No job has a preview of its poison ({PREVIEW})."]
-    return Section("curves", "Training and poisons", panels=[panel] if choices else [], images=images, notes=notes)
+    if not around:
+        notes.append(
+            "The loss around a job's training: `python -m unlearnable.report.landscape JOB`, then build the page again."
+        )
+    images += around
+    return Section("training", "Training and poisons", panels=[panel] if choices else [], images=images, notes=notes)
 
 
 def previews(cells: Sequence[Cell]) -> list[Image]:
@@ -151,7 +159,22 @@ def previews(cells: Sequence[Cell]) -> list[Image]:
         for run in cell.runs:
             path = run.folder / PREVIEW
             if key not in found and path.exists():
-                source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
                 caption = f"{key[1]} on {key[0]}: clean, noise (scaled, grey is no change), poisoned; seed {run.seed}"
-                found[key] = Image(source, f"Three rows of images: clean, noise of {key[1]}, poisoned", caption)
+                found[key] = Image(_source(path), f"Three rows of images: clean, noise of {key[1]}, poisoned", caption)
     return list(found.values())
+
+
+def landscapes(cells: Sequence[Cell]) -> list[Image]:
+    """The loss landscapes that were drawn into the jobs' folders."""
+    found = []
+    for folder in dict.fromkeys(run.folder for cell in cells for run in cell.runs):
+        for path in sorted(folder.glob("landscape*.png"))[:_MOST_LANDSCAPES]:
+            layer = path.stem.removeprefix("landscape").removeprefix("-")
+            what = f"layer {layer}" if layer else "all weights"
+            caption = f"Loss around the trainings of {folder.name}, {what}: the plane in which they vary most"
+            found.append(Image(_source(path), f"Contours of the loss with both trajectories, {what}", caption))
+    return found[:_MOST_LANDSCAPES]
+
+
+def _source(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -51,7 +51,7 @@ class Look:
 
     colour: str
     marker: tuple[str, str]
-    dash: tuple[str, str]
+    dash: tuple[str, str | tuple[int, tuple[int, ...]]]
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
@@ -63,7 +63,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         found[label] = Look(
             _COLOURS[offset], _MARKERS[(offset + 3 * rounds) % len(_MARKERS)], _DASHES[(place + rounds) % len(_DASHES)]
         )
-    found["clean"] = Look(CLEAN_COLOUR, ("circle-open", "o"), ("longdash", (0, (8, 2))))  # type: ignore[arg-type]
+    found["clean"] = Look(CLEAN_COLOUR, ("circle-open", "o"), ("longdash", (0, (8, 2))))
     return found
 
 

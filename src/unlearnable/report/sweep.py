@@ -94,11 +94,7 @@ def write_summary(folder: Path, records: Records, cells: Sequence[Cell]) -> Path
 
 def print_tables(records: Records, cells: Sequence[Cell]) -> None:
     """Shows the jobs, the cells over seeds and the failures in the terminal."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=180)  # a log file is wide enough for whole rows
+    console = wide_console()
     seeds = max((len(cell.runs) for cell in cells), default=0)
     if len(records.runs) <= _MOST_JOBS_SHOWN or seeds < 2:
         _print_jobs(console, records)
@@ -108,6 +104,14 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
     for failure in records.failures:
         console.print(f"[red]{failure.job} failed:[/red] {failure.error}", highlight=False)
+
+
+def wide_console() -> Console:
+    """The terminal; a log file counts as wide enough for whole rows."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=180)
 
 
 def _print_jobs(console: Console, records: Records) -> None:

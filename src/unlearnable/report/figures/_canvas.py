@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ def style() -> Iterator[None]:
     """Matplotlib's settings, for the figures made meanwhile only."""
     import matplotlib as mpl
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # says what it does with each font, in every job's log
     with mpl.rc_context(dict(_STYLE)):
         yield
 

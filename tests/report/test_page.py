@@ -1,0 +1,212 @@
+"""The page: it is parsed, its figures unpacked, and, where there is a browser, drawn."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report._sweeps import METHODS, multi_task, result, write_sweep
+from unlearnable.report.__main__ import main
+from unlearnable.report.build import build, read
+from unlearnable.report.page import LARGEST_BYTES, write_page
+
+
+class _Page(HTMLParser):
+    """Ids, addresses that would be loaded, text by tag, and whether tags are balanced."""
+
+    _VOID = ("meta", "link", "br", "img", "input", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.addresses += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in self._VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+
+def _unpacked(page: str, name: str) -> str:
+    packed = re.search(rf'id="{name}">([^<]+)<', page)
+    assert packed is not None
+    return gzip.decompress(base64.b64decode(packed[1])).decode()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report over an ablation, a second data set and a multi-task sweep, with failed jobs."""
+    root = tmp_path_factory.mktemp("report")
+    seeds = (0, 1, 2)
+    made = [result(poison, seed=seed, eps=eps, steps=steps) for poison in METHODS for seed in seeds for eps in (0.01, 0.05) for steps in (5, 10)]  # fmt: skip  # noqa: E501
+    sweeps = [
+        write_sweep(root / "ablation", *made, failed=2),
+        write_sweep(
+            root / "digits", *[result(poison, seed=seed, dataset="digits") for poison in METHODS for seed in seeds]
+        ),
+        write_sweep(root / "multi", *[multi_task(poison, seed=seed) for poison in ("clean", "em") for seed in (0, 1)]),
+    ]
+    records, cells = read(sweeps)
+    build(root / "out", records, cells)
+    return root / "out"
+
+
+@pytest.fixture(scope="module")
+def text(built: Path) -> str:
+    return (built / "report.html").read_text()
+
+
+def test_the_page_is_well_formed_and_needs_no_network(text: str) -> None:
+    page = _Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+    inside = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert inside <= set(page.ids)
+    assert len(text.encode()) < LARGEST_BYTES
+
+
+def test_every_figure_has_a_place_and_every_place_a_figure(text: str) -> None:
+    figures: dict[str, Any] = json.loads(_unpacked(text, "figures-data"))
+    places: dict[str, int] = {}
+    for tag, attributes in _Page(text).tags:
+        if tag == "div" and attributes.get("class") == "plot":
+            places[str(attributes["data-panel"])] = places.get(str(attributes["data-panel"]), 0) + 1
+    assert set(places) == set(figures)
+    assert {"distances", "accuracy", "sal-maps", "learnable", "curves", "grid", "stability", "conflict"} <= set(figures)
+    for panel, choices in figures.items():
+        assert all(len(charts) == places[panel] for charts in choices)
+        assert all(chart["data"] for charts in choices for chart in charts)
+
+
+def test_the_library_that_draws_is_in_the_page(text: str) -> None:
+    assert "Plotly" in _unpacked(text, "plotly-code")
+
+
+def test_the_figures_hold_the_measured_numbers(text: str, built: Path) -> None:
+    figures = json.loads(_unpacked(text, "figures-data"))
+    _, cells = read([built.parent / "ablation"])
+    expected = sorted(
+        cell.ud
+        for cell in cells
+        if not cell.is_clean and cell.first.result["eps"] == 0.05 and cell.first.result["steps"] == 10
+    )
+    labelled = json.loads(_unpacked(text, "figures-data"))["distances"][0][0]
+    means = next(trace for trace in labelled["data"] if trace["name"] == "mean ± standard deviation")
+    assert sorted(means["x"]) == pytest.approx(expected)
+    assert len(figures["distances"]) > 1  # one for each setting
+
+
+def test_failures_and_repeats_are_said(text: str) -> None:
+    said = " ".join(_Page(text).texts)
+    assert "What is missing" in said
+    assert "`poison.radius` must be positive; got -1." in said
+    assert "2 failed" in said
+
+
+def test_tables_can_be_sorted_by_keyboard_and_figures_are_named(text: str) -> None:
+    page = _Page(text)
+    headings = sum(tag == "th" and attributes.get("scope") == "col" for tag, attributes in page.tags)
+    buttons = sum(tag == "button" for tag, _ in page.tags)
+    assert headings == buttons > 0
+    plots = [attributes for tag, attributes in page.tags if tag == "div" and attributes.get("class") == "plot"]
+    assert all(attributes.get("role") == "img" and attributes.get("aria-label") for attributes in plots)
+
+
+def test_the_papers_figures_stand_beside_cifar10s_only(tmp_path: Path) -> None:
+    made = [result("tap", seed=seed, dataset=dataset) for dataset in ("cifar10", "digits") for seed in (0, 1)]
+    for dataset, shown in (("cifar10", True), ("digits", False)):
+        own = [entry for entry in made if entry["dataset"] == dataset]
+        records, cells = read([write_sweep(tmp_path / dataset, *own)])
+        write_page(tmp_path / dataset, records, cells)
+        assert ("1.639" in (tmp_path / dataset / "report.html").read_text()) is shown
+
+
+def test_text_from_jobs_cannot_become_markup(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", result("em"), failed=1)
+    record = json.loads((sweep / "1-rem" / "failed.json").read_text())
+    (sweep / "1-rem" / "failed.json").write_text(json.dumps({**record, "error": "<script>alert(1)</script>"}))
+    records, cells = read([sweep])
+    write_page(sweep, records, cells)
+    assert "<script>alert(1)" not in (sweep / "report.html").read_text()
+
+
+def test_a_sweep_of_failures_has_a_page_that_says_so(tmp_path: Path) -> None:
+    records, cells = read([write_sweep(tmp_path / "sweep", failed=2)])
+    write_page(tmp_path / "sweep", records, cells)
+    assert "No poisoned job has a result yet." in (tmp_path / "sweep" / "report.html").read_text()
+
+
+def test_a_large_sweep_stays_below_six_megabytes(tmp_path: Path) -> None:
+    made = [result(poison, seed=seed, epochs=50) for poison in METHODS for seed in range(6)]
+    for entry in made:  # 21 layers, as a ResNet-18 has
+        entry["layers"] = [f"layer{place}" for place in range(21)]
+        for name in ("sal", "clean_sal"):
+            entry[name] = [[*row, *row, *row] for row in entry[name]]
+    records, cells = read([write_sweep(tmp_path / "sweep", *made)])
+    write_page(tmp_path / "sweep", records, cells)
+    assert (tmp_path / "sweep" / "report.html").stat().st_size < LARGEST_BYTES
+
+
+def test_figures_for_papers_are_whole_pngs_and_pdfs(built: Path) -> None:
+    names = {path.stem for path in (built / "figures").iterdir()}
+    assert {
+        "ud",
+        "ud_accuracy",
+        "sal",
+        "learnable_layers",
+        "curves",
+        "ud_over_eps",
+        "rank_stability",
+        "transfer",
+        "tasks",
+    } <= names
+    for path in (built / "figures").iterdir():
+        head = path.read_bytes()[:5]
+        assert head.startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
+
+
+def test_the_command_builds_over_several_sweeps_and_refuses_what_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweeps = [write_sweep(tmp_path / name, result(name)) for name in ("em", "ops")]
+    assert main([*map(str, sweeps), "--out", str(tmp_path / "both"), "--title", "Both"]) == 0
+    assert "<h1>Both</h1>" in (tmp_path / "both" / "report.html").read_text()
+    assert main([str(tmp_path / "absent")]) == 1
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_a_browser_draws_every_figure(built: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium or Chrome on the PATH")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--window-size=1280,30000"]
+    command = [browser, *options, "--virtual-time-budget=30000", "--dump-dom", f"file://{built / 'report.html'}"]
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
+    assert 'data-ready="yes"' in drawn
+    plots = re.findall(r'<div class="plot( js-plotly-plot)?"', drawn)
+    assert len(plots) > 10
+    assert all(plots)
