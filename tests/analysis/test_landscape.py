@@ -114,7 +114,7 @@ def test_a_model_is_left_as_it_was_and_batch_statistics_are_the_batchs() -> None
 
 
 def test_points_that_are_all_the_same_have_no_plane() -> None:
-    with pytest.raises(ValueError, match="all the same|All points"):
+    with pytest.raises(ValueError, match="All points"):
         trajectory_plane({"a": [{"w": torch.ones(2)}] * 3}, ["w"])
     with pytest.raises(ValueError, match="at least three points"):
         trajectory_plane({"a": [{"w": torch.ones(2)}] * 2}, ["w"])
