@@ -96,9 +96,10 @@ class DC(Poison):
     def prepare(self, data: TrainingSet) -> Perturb:
         """Loads or trains the generator."""
         channels = data.shape[0]
-        generator = self._load(channels) if self.generator_path else UNet(channels, self.width)
+        path = self.generator_path
+        generator = UNet(channels, self.width) if path is None else _load(path, channels)
         generator = channels_last(generator, data.device)
-        if self.generator_path is None:
+        if path is None:
             self._train(generator, data)
         freeze(generator)
         return lambda batch, _: self._noise(generator, batch)
@@ -106,19 +107,6 @@ class DC(Poison):
     def _noise(self, generator: nn.Module, batch: Batch) -> Tensor:
         noise: Tensor = self.radius * generator(batch.images)
         return noise if self.norm == "linf" else project(noise, self.radius, self.norm)
-
-    def _load(self, channels: int) -> UNet:
-        assert self.generator_path is not None
-        try:
-            state = torch.load(self.generator_path, weights_only=True, map_location="cpu")
-            width = len(state["dconv_down1.0.weight"])
-            generator = UNet(channels, width)
-            generator.load_state_dict(state)
-        except Exception as error:
-            raise ValueError(
-                f"`generator_path`: {self.generator_path} is not the state dict of a {channels}-channel U-Net ({error})."
-            ) from error
-        return generator
 
     def _train(self, generator: nn.Module, data: TrainingSet) -> None:
         optimizer = torch.optim.Adam(generator.parameters(), lr=self.generator_lr)
@@ -166,3 +154,15 @@ class DC(Poison):
 
     def _poisoned(self, generator: nn.Module, batch: Batch) -> Tensor:
         return (batch.images + self._noise(generator, batch)).clamp(0, 1)
+
+
+def _load(path: Path, channels: int) -> UNet:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        generator = UNet(channels, width=len(state["dconv_down1.0.weight"]))
+        generator.load_state_dict(state)
+    except Exception as error:  # torch raises many kinds for files that are broken or of another layout
+        raise ValueError(
+            f"`generator_path`: {path} is not the state dict of a {channels}-channel U-Net ({error})."
+        ) from error
+    return generator
