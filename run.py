@@ -5,11 +5,14 @@ from omegaconf import DictConfig
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(config: DictConfig) -> None:
-    """Runs one job; heavy libraries load only now, so `--help` and `--cfg` answer at once."""
+def main(config: DictConfig) -> float | None:
+    """Runs one job and returns what searching sweepers minimise.
+
+    Heavy libraries load only now, so `--help` and `--cfg` answer at once.
+    """
     from unlearnable.jobs import run_job
 
-    run_job(config)
+    return run_job(config)
 
 
 if __name__ == "__main__":

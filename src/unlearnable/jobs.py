@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,20 @@ from omegaconf import DictConfig
 log = logging.getLogger(__name__)
 
 
-def run_job(config: DictConfig) -> None:
+def run_job(config: DictConfig) -> float | None:
     """Runs the experiment in the folder that Hydra made.
 
     A failure is reported at once, in a sentence, and left in the folder for the sweep's table; the traceback goes to the
     job's log, and to the terminal with `HYDRA_FULL_ERROR=1`. The other jobs of a sweep go on.
+
+    Returns:
+        For sweepers that search, such as Optuna's: UD, or its distance from `target_ud` if that is set; None if the job
+        failed, or has several tasks and so no single UD.
     """
     from filelock import FileLock, Timeout
 
-    from unlearnable.report.result import RESULT
     from unlearnable.report.records import FAILED
+    from unlearnable.report.result import RESULT
     from unlearnable.store import write_atomically
 
     hydra = HydraConfig.get()
@@ -40,6 +45,7 @@ def run_job(config: DictConfig) -> None:
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
             log.info("UD %s · %s", _shown_ud(result), folder / RESULT)
+            return _objective(result, config.target_ud)
     except Exception as error:
         if isinstance(error, Timeout):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
@@ -54,6 +60,12 @@ def run_job(config: DictConfig) -> None:
             log.error("The traceback is in %s (HYDRA_FULL_ERROR=1 shows it here).", folder / "traceback.txt")
         if not sweep:
             raise SystemExit(1) from None
+        return None
+
+
+def _objective(result: Mapping[str, Any], target: float | None) -> float | None:
+    ud = result.get("ud")
+    return ud if ud is None or target is None else abs(ud - target)
 
 
 def _message(error: Exception) -> str:

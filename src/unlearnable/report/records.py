@@ -21,7 +21,7 @@ FAILED = "failed.json"
 AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver")
 
 # Parts of the configuration that change no figure, or are said by an axis.
-_SILENT = ("seed", "store", "logger", "callbacks", "choices", "eps", "steps", "sal.eps", "sal.steps", "sal.solver")
+_SILENT = ("seed", "target_ud", "store", "logger", "callbacks", "choices", "eps", "steps", "sal.eps", "sal.steps", "sal.solver")
 _SAID_ELSEWHERE = ("dataset.budget.", "dataset.surrogate.", "dataset.protocol.")  # by the parts that take them over
 _POISONS = ("poison.", "poison_")  # options that only poisoned images depend on
 _SILENT_ENDS = (
@@ -269,7 +269,7 @@ def _with_settings(runs: Sequence[Run]) -> list[Run]:
         family = values[_family(run, kind)]
         size = max(map(len, family.values()), default=0)
         varied = [name for name, seen in sorted(family.items()) if len(set(seen)) > 1 or len(seen) < size]
-        return ", ".join(f"{name.removeprefix('poison.')}={run.options.get(name, 'null')}" for name in varied)
+        return ", ".join(f"{name.removeprefix('poison.')}={_said(run.options.get(name))}" for name in varied)
 
     return [replace(run, variant=told(run, "poison."), settings=told(run, "")) for run in runs]
 
@@ -278,6 +278,10 @@ def _family(run: Run, option: str) -> tuple[Any, ...]:
     """Runs among which `option` tells something: a poison's options differ from another's by nature, and so on."""
     poison, dataset, model, task, defense, _, _, solver = run.axes
     return (poison if option.startswith(_POISONS) else "", dataset, model, task, defense, solver)
+
+
+def _said(value: Any) -> str:
+    return "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _array(rows: Sequence[Sequence[float | None]]) -> np.ndarray:
