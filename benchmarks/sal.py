@@ -75,7 +75,7 @@ def main() -> None:
             probe = batched(x[: options.samples], y[: options.samples], 128)
             found, seconds = {}, {}
             for solver in options.solvers:
-                extra = {"steps": options.pgd_steps, "restarts": 2} if solver == "pgd" else {}
+                extra = {"steps": options.pgd_steps, "restarts": 1} if solver == "pgd" else {}
                 with timed() as clock:
                     found[solver] = measure_sal(net, F.cross_entropy, probe, eps=options.eps, solver=solver, **extra)
                 seconds[solver] = clock.seconds

@@ -122,7 +122,7 @@ def test_absolute_radius_is_eps_itself() -> None:
 def test_batches_count_by_their_samples(solver: str) -> None:
     x, y = images(50)
     model = trained(seeded_model(ResNet), F.cross_entropy, [(x, y)], 5)
-    options = {"solver": solver, "steps": 4, "layers": ["conv1", "fc"], "restarts": 1, "both_sides": True, "tol": 0.0}
+    options = {"solver": solver, "steps": 4, "layers": ["conv1", "fc"], "restarts": 0, "both_sides": True, "tol": 0.0}
     # In one batch of 50; in batches of 40 and 10. Neither has a part to explore on: half of the probe at most, 128 at
     # least.
     whole = measure_sal(model, F.cross_entropy, [(x, y)], **options)

@@ -7,7 +7,7 @@
 2. **Finish.** From the points found, the larger side of every layer is solved on the whole probe, which takes a
    correction or two. All reported losses are losses of the whole probe.
 3. **The other side** is solved too, unless it is known to be the smaller: a loss with a floor can not fall by more than
-   ``L(θ) − floor`` (exact), or exploring found it below 0.8 of the larger one (an estimate; ``both_sides`` turns both
+   ``L(θ) − floor`` (exact), or exploring found it below 0.9 of the larger one (an estimate; ``both_sides`` turns both
    off).
 """
 
@@ -26,9 +26,13 @@ from unlearnable.sharpness._solver import Problem, Settings
 
 _PART = 0.25  # of the probe, for exploring
 _PART_SAMPLES = 128  # fewer have maxima of their own
-_CLOSE = 0.8  # sides whose explored values are closer than this are both solved
-_STARTS_PART, _STARTS_WHOLE = 3, 5  # on a part of a large probe; on a small probe, where they cost little
+_ROUGH, _EXPLORED_STEPS = 3.0, 6  # exploring a part stops at this many times the tolerance, or after this many steps
 _RUGGED = 1.5  # gains above this many times what the slope at the centre promised call for other starts
+_RESTARTS_PART, _RESTARTS_WHOLE = (
+    2,
+    4,
+)  # unless given: on a part of a large probe; on a small probe, where they cost little
+_CLOSE = 0.9  # sides whose explored values are closer than this are both solved
 _RISE, _FALL = +1, -1
 
 _Sides = dict[tuple[Problem, int], Climb]
@@ -41,7 +45,7 @@ def solve_fast(probe: Probe, problems: Sequence[Problem], settings: Settings) ->
         return
     part = probe.part(_PART, _PART_SAMPLES)
     if part is None:
-        _explore(probe, {problem: problem for problem in problems}, _STARTS_WHOLE, settings)
+        _explore(probe, {problem: problem for problem in problems}, _RESTARTS_WHOLE, settings)
     else:
         layers = list(dict.fromkeys(problem.layer for problem in problems))
         origin, gradients = part.origin(layers)
@@ -49,11 +53,12 @@ def solve_fast(probe: Probe, problems: Sequence[Problem], settings: Settings) ->
             layer: replace(origin, gradient=gradient) for layer, gradient in zip(layers, gradients, strict=True)
         }
         twins = {problem: Problem(problem.layer, problem.ball, readings[problem.layer]) for problem in problems}
-        _finish(probe, problems, _explore(part, twins, _STARTS_PART, settings), settings)
+        rough = replace(settings, tol=_ROUGH * settings.tol, steps=min(settings.steps, _EXPLORED_STEPS))
+        _finish(probe, problems, _explore(part, twins, _RESTARTS_PART, rough), settings)
     _nest(problems)
 
 
-def _explore(probe: Probe, twins: Mapping[Problem, Problem], starts: int, settings: Settings) -> _Sides:
+def _explore(probe: Probe, twins: Mapping[Problem, Problem], restarts: int, settings: Settings) -> _Sides:
     """The best climb found for both sides of each problem, from up to ``starts`` points, on the problem's twin on
     ``probe``.
 
@@ -65,7 +70,7 @@ def _explore(probe: Probe, twins: Mapping[Problem, Problem], starts: int, settin
     _advance(probe, list(ascents.values()), settings)
     best = dict(ascents)
     rugged = [p for p, twin in open_twins.items() if twin.finite and ascents[p].gain > _RUGGED * ascents[p].promise]
-    for number in range(starts - 1):
+    for number in range(restarts if settings.restarts is None else settings.restarts):
         again = {
             problem: Climb(
                 open_twins[problem], _RISE, settings, _start(open_twins[problem], number, settings.seed), committed=True

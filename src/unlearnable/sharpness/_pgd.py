@@ -11,6 +11,8 @@ from torch import Tensor
 from unlearnable.sharpness._probe import Point, Probe
 from unlearnable.sharpness._solver import Problem, Settings
 
+_RESTARTS = 2  # unless given
+
 
 def solve_pgd(probe: Probe, problems: Sequence[Problem], settings: Settings) -> None:
     """Textbook normalised projected gradient steps on the whole probe, from the centre and from random points of the
@@ -22,7 +24,7 @@ def solve_pgd(probe: Probe, problems: Sequence[Problem], settings: Settings) -> 
     for number, problem in enumerate(problems):
         settings.report(f"SAL: layer {number + 1} of {len(problems)}")
         generator = torch.Generator().manual_seed(settings.seed)
-        for start in range(settings.restarts):
+        for start in range(1 + (_RESTARTS if settings.restarts is None else settings.restarts)):
             shift = _start(problem, start, generator)
             for sign in (-1, +1):
                 if not problem.trivial:

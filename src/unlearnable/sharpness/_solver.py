@@ -21,7 +21,7 @@ class Settings:
     steps: int
     tol: float
     lr: float
-    restarts: int
+    restarts: int | None
     seed: int
     loss_floor: float | None
     both_sides: bool
