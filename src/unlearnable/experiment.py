@@ -74,8 +74,8 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
             logger.image("preview", folder / PREVIEW)
         if (heat_maps := draw_heat_maps(result, folder)) is not None:
             logger.image("conflict", heat_maps)
-        logger.summary({key: value for key, value in result.items() if isinstance(value, int | float | str)})
-    write_atomically(folder / RESULT, json.dumps(result, indent=1))
+        write_atomically(folder / RESULT, json.dumps(result, indent=1))
+        logger.result(result, folder, None if is_clean else poisoned.path)
     return result
 
 

@@ -61,11 +61,13 @@ class PoisonedImages:
         images: `[n, c, h, w]`, 8 bits.
         seconds: What generating them took, now or when it was done.
         reused: Whether they were in the store already.
+        path: Their file in the store; None if they are not kept.
     """
 
     images: torch.Tensor
     seconds: float
     reused: bool
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Stages:
 
         entry = self.store.obtain("poison", key, make, waiting=_waiting(f"the perturbation of {name}"))
         images = map_images(entry / "images.u8", data.train.images.shape)
-        return PoisonedImages(images, entry.seconds, entry.reused)
+        return PoisonedImages(images, entry.seconds, entry.reused, entry / "images.u8")
 
     def measured_run(
         self,
