@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from tests._inputs import seeded
+from unlearnable import models
 from unlearnable.data import Task
 from unlearnable.data.images import Batches, ImageSet
 from unlearnable.models import make_multi_task, make_single_task, resnet18, tiny_resnet
-from unlearnable.models.heads import DenseHead, make_encoder, make_multi_task_net
+from unlearnable.models.heads import DenseHead, feature_map, make_encoder, make_multi_task_net
 from unlearnable.models.multi_task import JOINT
 from unlearnable.models.task_losses import LOSSES, pairs
 from unlearnable.models.task_metrics import TaskMetrics
@@ -255,6 +256,29 @@ def test_a_residual_network_of_torchvision_becomes_its_own_encoder() -> None:
         features = encoder.forward_features(images)
         torch.testing.assert_close(net.fc(features.mean((2, 3))), scores)
     assert "layer1.0.conv1.weight" in dict(encoder.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("resnet50", "layer4.0.conv1"), ("mobilenet_v2", "features.1"), ("densenet121", "features.conv0")],
+)
+def test_torchvisions_networks_are_encoders_under_their_own_names(name: str, layer: str) -> None:
+    net = make_multi_task_net(getattr(models, name), {"normal": TASKS["normal"]}, width=4).eval()
+    assert any(parameter.startswith(f"encoder.{layer}") for parameter, _ in net.named_parameters())
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 32, 32))["normal"].shape == (1, 3, 32, 32)
+
+
+def test_a_transformers_tokens_go_back_to_their_places() -> None:
+    class Tokens(nn.Module):
+        num_prefix_tokens = 1
+
+        def forward_features(self, images: Tensor) -> Tensor:
+            patches = nn.functional.avg_pool2d(images, 16).flatten(2).transpose(1, 2)
+            return torch.cat([torch.full_like(patches[:, :1], 9.0), patches], dim=1)
+
+    images = torch.rand(2, 3, 64, 64, generator=seeded(0))
+    torch.testing.assert_close(feature_map(Tokens(), images), nn.functional.avg_pool2d(images, 16))
 
 
 def test_networks_without_a_feature_map_are_refused() -> None:

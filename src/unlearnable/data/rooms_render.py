@@ -175,7 +175,7 @@ def _depth_jumps(depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 def _blobs(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     """2-D key points: the positive part of the determinant of the luminance's Hessian, as in SURF, at σ = 1.2."""
-    from scipy.ndimage import gaussian_filter  # type: ignore[import-untyped]
+    from scipy.ndimage import gaussian_filter
 
     grey = rgb.astype(np.float64) @ np.array([0.299, 0.587, 0.114]) / 255
     xx, yy, xy = (gaussian_filter(grey, 1.2, order=order, mode="nearest") for order in ((0, 2), (2, 0), (1, 1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -28,14 +29,16 @@ class Chain(nn.Sequential):
 def make_encoder(backbone: nn.Module) -> nn.Module:
     """The backbone without its classifier, with a method `forward_features` that returns its last feature map.
 
-    A network that has such a method (as timm's do) keeps it. Of others, as torchvision's residual networks, the children
-    before the first adaptive pooling are taken as a chain; whether they are one is checked against the network.
+    A network that has such a method (as timm's do) keeps it. Of others, `features` is taken where there is one (as in
+    torchvision's VGG, DenseNet and MobileNet), else the children before the first adaptive pooling as a chain (as in its
+    residual networks); whether they are one is checked against the network.
 
     Raises:
         ValueError: if no feature map `[n, d, i, j]` can be had of it.
     """
     if not callable(getattr(backbone, "forward_features", None)):
-        return _as_chain(backbone)
+        features = getattr(backbone, "features", None)
+        return Chain(OrderedDict(features=features)) if isinstance(features, nn.Module) else _as_chain(backbone)
     for name in _CLASSIFIERS:
         if isinstance(getattr(backbone, name, None), nn.Module):
             setattr(backbone, name, nn.Identity())
@@ -64,6 +67,27 @@ def _as_chain(backbone: nn.Module) -> Chain:
     if not same:
         raise ValueError(f"The children of {type(backbone).__name__} are no plain chain; {remedy}.")
     return chain
+
+
+def feature_map(encoder: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+    """The encoder's last feature map; a transformer's tokens are put back in their places.
+
+    Raises:
+        ValueError: if it returns neither maps nor the tokens of a square.
+    """
+    network: Any = encoder
+    features: Tensor = network.forward_features(images)
+    if features.ndim == 3:
+        tokens = features[:, getattr(encoder, "num_prefix_tokens", 0) :]
+        side = math.isqrt(tokens.shape[1])
+        if side**2 == tokens.shape[1]:
+            return tokens.transpose(1, 2).unflatten(2, (side, side))
+    if features.ndim != 4:
+        raise ValueError(
+            f"An encoder must return a feature map [n, d, i, j] or the tokens of a square picture; this backbone's features "
+            f"have shape {tuple(features.shape)}."
+        )
+    return features
 
 
 class ClassHead(nn.Module):
@@ -142,8 +166,7 @@ class MultiTaskNet(nn.Module):
 
     def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """The shared feature map."""
-        encoder: Any = self.encoder
-        return encoder.forward_features(images)
+        return feature_map(self.encoder, images)
 
     def predict(self, features: Float[Tensor, "n d i j"], size: torch.Size) -> dict[str, Tensor]:
         """Each head's prediction; dense ones cut to `size`, where strides had rounded up."""
@@ -174,12 +197,8 @@ def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width:
     side = 64
     encoder.eval()
     with torch.no_grad():
-        features = encoder.forward_features(torch.zeros(1, 3, side, side))
+        features = feature_map(encoder, torch.zeros(1, 3, side, side))
     encoder.train()
-    if features.ndim != 4:
-        raise ValueError(
-            f"An encoder must return a feature map [n, d, i, j]; this backbone's has shape {tuple(features.shape)}."
-        )
     channels, stages = features.shape[1], max(1, math.ceil(math.log2(side / features.shape[-1])))
     heads = {
         name: ClassHead(channels, task.channels)

@@ -136,7 +136,9 @@ class MultiTask(LightningModule):
 
     @override
     def on_train_epoch_end(self) -> None:
-        self.weighting.epoch_ended({task: total / count for task, (total, count) in self._epoch_sums.items()})
+        sums: Any = self.all_gather(torch.tensor(list(self._epoch_sums.values()), device=self.device))
+        total, count = sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T  # of all ranks: their weights must not part
+        self.weighting.epoch_ended(dict(zip(self._epoch_sums, (total / count).tolist(), strict=True)))
         self._epoch_sums = {}
 
     @override
