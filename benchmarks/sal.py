@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 4, 12], help="epochs to measure after")
     parser.add_argument("--eps", type=float, default=0.05)
     parser.add_argument("--solvers", nargs="+", default=["fast", "reference", "pgd"])
+    parser.add_argument("--restarts", type=int, nargs="*", default=[0], help="also measure fast with so many restarts")
     parser.add_argument("--pgd-steps", type=int, default=20)
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -74,10 +75,13 @@ def main() -> None:
                 continue
             probe = batched(x[: options.samples], y[: options.samples], 128)
             found, seconds = {}, {}
-            for solver in options.solvers:
-                extra = {"steps": options.pgd_steps, "restarts": 1} if solver == "pgd" else {}
+            runs: dict[str, dict[str, object]] = {solver: {"solver": solver} for solver in options.solvers}
+            runs |= {f"fast, restarts {count}": {"solver": "fast", "restarts": count} for count in options.restarts}
+            if "pgd" in runs:
+                runs["pgd"] |= {"steps": options.pgd_steps, "restarts": 1}
+            for solver, extra in runs.items():
                 with timed() as clock:
-                    found[solver] = measure_sal(net, F.cross_entropy, probe, eps=options.eps, solver=solver, **extra)
+                    found[solver] = measure_sal(net, F.cross_entropy, probe, eps=options.eps, **extra)
                 seconds[solver] = clock.seconds
             best = np.max([sal.values for sal in found.values()], axis=0)
             for solver, sal in found.items():

@@ -10,7 +10,7 @@ from torch import Tensor
 from unlearnable.sharpness._probe import Point, Reading
 from unlearnable.sharpness._solver import Problem, Settings
 
-_RATE = 0.3  # how a climb's promises shrink from step to step, until two of them show it
+_RATE = 0.6  # how a climb's promises shrink from step to step, until two of them show it; most shrink faster
 # A given start must show this part of the gain promised at the centre, or the centre's own step is tried.
 _TRUSTED = 0.5
 
@@ -49,6 +49,7 @@ class Climb:
         self.tried = 0
         self.done = False
         self._rate = _RATE
+        self._left_centre = False
         self._given, self._committed = start, committed
         self._aim()
         if sign < 0 and settings.loss_floor is not None and self.slope > 0:
@@ -79,7 +80,9 @@ class Climb:
             return
         gradient = self.sign * reading.gradient
         if better and (not given or self._committed or gain >= _TRUSTED * self.promise):
-            before = self.length * self.slope
+            # The step from the centre promises the whole gain: it says nothing about how the next ones shrink.
+            before = self.length * self.slope if self._left_centre else 0.0
+            self._left_centre = True
             self.best, self.gain, self.gradient = trial, gain, gradient
             self.length = 1.0 if given else min(1.0, 2 * self.length)
             self._aim()

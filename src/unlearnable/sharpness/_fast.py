@@ -2,8 +2,8 @@
 
 1. **Explore.** On the first quarter of the batches, where a step costs a quarter (a probe below 512 samples: on all),
    every layer climbs from its centre. Where it gained much more than the slope there promised, the loss is rugged (late
-   in training: single samples flip), and the layer climbs again from the opposite side of the ball. Then the descents,
-   unless they are known to be the smaller side.
+   in training, when its gradient all but vanishes, it has many maxima), and the layer climbs again from the opposite
+   side of the ball and from random points of it. Then the descents, unless they are known to be the smaller side.
 2. **Finish.** From the points found, the larger side of every layer is solved on the whole probe, which takes a
    correction or two. All reported losses are losses of the whole probe.
 3. **The other side** is solved too, unless it is known to be the smaller: a loss with a floor can not fall by more than
@@ -28,10 +28,8 @@ _PART = 0.25  # of the probe, for exploring
 _PART_SAMPLES = 128  # fewer have maxima of their own
 _ROUGH, _EXPLORED_STEPS = 3.0, 6  # exploring a part stops at this many times the tolerance, or after this many steps
 _RUGGED = 1.5  # gains above this many times what the slope at the centre promised call for other starts
-_RESTARTS_PART, _RESTARTS_WHOLE = (
-    2,
-    4,
-)  # unless given: on a part of a large probe; on a small probe, where they cost little
+_RESTARTS_PART = 2  # unless given
+_RESTARTS_WHOLE = 4  # the same on a small probe, where they cost little
 _CLOSE = 0.9  # sides whose explored values are closer than this are both solved
 _RISE, _FALL = +1, -1
 
