@@ -98,7 +98,7 @@ class SafeWandbLogger(WandbLogger):
 
     @override
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         def log() -> None:
             # A continued job shows its finished epochs again; the run has them already.
             if self.state is None or "epoch" not in metrics or self.state.new(metrics):
