@@ -42,8 +42,15 @@ def setting(kind: str, *, poison: bool, steps: int) -> tuple[nn.Module, Callable
     return trained(seeded_model(build), loss_fn, batches, steps, lr=0.1), loss_fn, batches
 
 
-@pytest.mark.parametrize("steps", [EARLY, LATE])
-@pytest.mark.parametrize("poison", [False, True])
+@pytest.mark.parametrize(
+    ("poison", "steps"),
+    [
+        (False, EARLY),
+        pytest.param(False, LATE, marks=pytest.mark.slow),
+        pytest.param(True, EARLY, marks=pytest.mark.slow),
+        (True, LATE),
+    ],
+)
 @pytest.mark.parametrize("kind", ["resnet", "vit", "multi"])
 def test_fast_reaches_the_maximum_of_projected_gradient_ascent(kind: str, poison: bool, steps: int) -> None:
     model, loss_fn, batches = setting(kind, poison=poison, steps=steps)
