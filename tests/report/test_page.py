@@ -210,3 +210,20 @@ def test_a_browser_draws_every_figure(built: Path, tmp_path: Path) -> None:
     plots = re.findall(r'<div class="plot( js-plotly-plot)?"', drawn)
     assert len(plots) > 10
     assert all(plots)
+
+
+def test_compact_results_hold_every_run_and_no_folder_of_the_machine(tmp_path: Path) -> None:
+    made = [result(poison, seed=seed) for poison in ("em", "ops") for seed in (0, 1)]
+    for entry in made:
+        entry["config"]["dataset"] = {"subset": 100, "data_dir": "/home/someone/data"}
+        entry["config"]["store"] = {"dir": "/home/someone/store"}
+    sweep = write_sweep(tmp_path / "sweep", *made)
+    assert main([str(sweep), "--out", str(tmp_path / "kept"), "--compact"]) == 0
+    runs = json.loads((tmp_path / "kept" / "runs.json").read_text())
+    assert [run["ud"] for run in runs] == pytest.approx([entry["ud"] for entry in made], rel=1e-4)
+    assert {"summary.csv", "aggregates.csv", "ud.png", "configuration.json"} <= {
+        p.name for p in (tmp_path / "kept").iterdir()
+    }
+    assert not list((tmp_path / "kept").glob("*.pdf"))
+    for path in (tmp_path / "kept").glob("*.[jc]s*"):
+        assert "/home/someone" not in path.read_text()

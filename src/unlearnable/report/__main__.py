@@ -16,9 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, help="where to write; by default the sweep's folder, or ./report for several"
     )
     parser.add_argument("--title", help="the page's heading")
+    parser.add_argument("--compact", action="store_true", help="tables, runs.json and PNG figures, for version control")
     options = parser.parse_args(arguments)
 
-    from unlearnable.report.build import build, read
+    from unlearnable.report.build import build, build_compact, read
     from unlearnable.report.sweep import print_tables
 
     try:
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     folder = options.out or (options.folders[0] if len(options.folders) == 1 else Path("report"))
+    if options.compact:
+        written = build_compact(folder, records, aggregates)
+        print(f"{folder}: {len(written)} files, {sum(path.stat().st_size for path in written) / 1e3:.0f} kB")
+        return 0
     written = build(folder, records, aggregates, title=options.title)
     print_tables(records, aggregates)
     page = written[1]

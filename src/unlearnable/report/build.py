@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from unlearnable.report.across import write_across
 from unlearnable.report.aggregate import Cell, cells
 from unlearnable.report.records import Records, read_sweeps
 from unlearnable.report.sweep import write_summary
+from unlearnable.store import write_atomically
+
+RUNS, CONFIGURATION = "runs.json", "configuration.json"
+_BULKY = ("config", "tasks", "reused")
 
 
 def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
@@ -19,6 +25,43 @@ def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
     """
     records = read_sweeps(folders)
     return records, cells(records)
+
+
+def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) -> list[Path]:
+    """Writes what is worth keeping under version control: tables, `runs.json` and the figures as PNG.
+
+    `runs.json` has every run's figures and SAL to five digits, without configurations; `configuration.json` has the
+    resolved configuration of the first.
+    """
+    from unlearnable.report.figures import write_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [write_summary(folder, records, aggregates), *write_across(folder, records, aggregates)]
+    runs = [_rounded({key: value for key, value in run.result.items() if key not in _BULKY}) for run in records.runs]
+    lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # a line a run: small differences
+    write_atomically(folder / RUNS, f"[\n{lines}\n]\n")
+    if records.runs:
+        write_atomically(folder / CONFIGURATION, json.dumps(_portable(records.runs[0].result["config"]), indent=1))
+    for path in write_figures(folder, records, aggregates):
+        if path.suffix == ".png":
+            written.append(path)
+        else:
+            path.unlink()
+    return [*written, folder / RUNS]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return {key: _rounded(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the folders of the machine that it ran on."""
+    kept = {key: value for key, value in config.items() if key not in ("store", "logger")}
+    return {**kept, "dataset": {key: value for key, value in kept.get("dataset", {}).items() if key != "data_dir"}}
 
 
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:

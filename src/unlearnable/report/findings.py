@@ -75,11 +75,13 @@ def _paper(first: Comparison) -> Iterator[str]:
     if len(paper) > 1:
         ours = {name: first.distances[name] for name in paper}
         agreement = rank_correlation(list(ours.values()), list(paper.values()))
+        seeds = min(len(cell.runs) for cell in first.methods if cell.first.label in paper)
+        few = " (one seed)" if seeds == 1 else ""
         same = "the same order" if order(ours) == order(paper) else "another order"
-        tau = "" if math.isnan(agreement.tau) else f", Kendall's τ = {signed(agreement.tau)}"
-        yield (
-            f"Order of UD, lowest first: here {' < '.join(order(ours))}; in the paper {' < '.join(order(paper))}: {same}{tau}."
-        )
+        # Two methods always agree or disagree fully.
+        tau = f", Kendall's τ = {signed(agreement.tau)} over {agreement.n} methods" if agreement.n > 2 else ""
+        here, there = " < ".join(order(ours)), " < ".join(order(paper))
+        yield f"Order of UD, lowest first: here {here}; in the paper {there}: {same}{tau}{few}."
 
 
 def _stability(cells: Sequence[Cell]) -> Iterator[str]:
@@ -125,5 +127,5 @@ def _failures(records: Records) -> list[str]:
     texts = []
     for error, jobs in by_error.items():
         named = ", ".join(jobs[:4]) + (f" and {len(jobs) - 4} more" if len(jobs) > 4 else "")
-        texts.append(f"{named} failed: {error}")
+        texts.append(f"{named}: {error}")
     return texts

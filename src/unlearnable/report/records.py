@@ -21,7 +21,19 @@ FAILED = "failed.json"
 AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver")
 
 # Parts of the configuration that change no figure, or are said by an axis.
-_SILENT = ("seed", "target_ud", "store", "logger", "callbacks", "choices", "eps", "steps", "sal.eps", "sal.steps", "sal.solver")
+_SILENT = (
+    "seed",
+    "target_ud",
+    "store",
+    "logger",
+    "callbacks",
+    "choices",
+    "eps",
+    "steps",
+    "sal.eps",
+    "sal.steps",
+    "sal.solver",
+)
 _SAID_ELSEWHERE = ("dataset.budget.", "dataset.surrogate.", "dataset.protocol.")  # by the parts that take them over
 _POISONS = ("poison.", "poison_")  # options that only poisoned images depend on
 _SILENT_ENDS = (
@@ -130,6 +142,7 @@ class Failure:
         poison: What it was to use, as far as it is known.
         error: Why there is no result.
         overrides: What was asked for.
+        status: `failed`, or `unfinished` for a job that left no word.
     """
 
     sweep: Path
@@ -137,6 +150,7 @@ class Failure:
     poison: str
     error: str
     overrides: Sequence[str] = ()
+    status: str = "failed"
 
     @property
     def job(self) -> str:
@@ -233,7 +247,8 @@ def _read_failure(sweep: Path, job: Path) -> Failure:
     overrides = job / ".hydra" / "overrides.yaml"
     asked = [line.removeprefix("- ") for line in overrides.read_text().splitlines()] if overrides.exists() else []
     poison = job.name.partition("-")[2]
-    return Failure(sweep, job, poison, "no result: the job is still running, or was stopped before its end", asked)
+    error = "no result: the job is still running, or was stopped before its end"
+    return Failure(sweep, job, poison, error, asked, status="unfinished")
 
 
 def _options(config: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def job_rows(records: Records) -> list[dict[str, Any]]:
     """One row for each job, finished or failed, in the order of their numbers; a multi-task job has one a task."""
     rows = [_job_row(run) for run in records.runs]
     rows += [
-        {"job": failure.job, "status": "failed", "poison": failure.poison, "error": failure.error}
+        {"job": failure.job, "status": failure.status, "poison": failure.poison, "error": failure.error}
         for failure in records.failures
     ]
     return sorted(rows, key=lambda row: _number(str(row["job"])))  # a stable sort: tasks stay in their order
@@ -103,7 +103,7 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
     elif cells:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
     for failure in records.failures:
-        console.print(f"[red]{failure.job} failed:[/red] {failure.error}", highlight=False)
+        console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
 
 def wide_console() -> Console:
@@ -130,7 +130,7 @@ def _print_jobs(console: Console, records: Records) -> None:
     for entry in rows:
         table.add_row(*(_shown(entry.get(name)) for name in shown))
     for failure in records.failures:
-        table.add_row(failure.poison or failure.job, *["" for _ in shown[2:]], "failed", style="red")
+        table.add_row(failure.poison or failure.job, *["" for _ in shown[2:]], failure.status, style="red")
     console.print(table)
 
 

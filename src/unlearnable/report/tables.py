@@ -45,8 +45,8 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
         for cell in ordered
         if setting[id(cell)] == one.title
     ]
-    for poison, count in Counter(failure.poison or failure.job for failure in failures).items():
-        entries = [Entry(poison, poison), Entry(f"{count} failed", badge="no")]
+    for (poison, status), count in Counter((one.poison or one.job, one.status) for one in failures).items():
+        entries = [Entry(poison, poison), Entry(f"{count} {status}", badge="no")]
         rows.append(Row([*entries, *[Entry("")] * (len(columns) - 2)], "failed"))
     headings = [Column(name, name not in _WORDS, _HINTS.get(name, "")) for name in columns]
     return Table(
@@ -149,7 +149,7 @@ def jobs(records: Records) -> Table:
             )
         )
     for failure in records.failures:
-        cells = [Entry(f"{failure.sweep.name}/{failure.job}"), Entry(failure.poison), Entry("failed", badge="no")]
+        cells = [Entry(f"{failure.sweep.name}/{failure.job}"), Entry(failure.poison), Entry(failure.status, badge="no")]
         rows.append(Row([*cells, *[Entry("")] * (len(columns) - 3)], "failed"))
     words = ("job", "method", "from the store")
     return Table("Every job.", [Column(name, name not in words) for name in columns], rows, sortable=True, folded=True)

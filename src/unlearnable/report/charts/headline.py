@@ -94,6 +94,17 @@ def accuracy_chart(cells: Sequence[Cell], looks: Mapping[str, Look]) -> go.Figur
     )
     chart.update_layout(showlegend=False)
     chart.add_hline(y=1, line={"color": "#444", "width": 1.5, "dash": "dash"}, layer="below")
+    if not any(cell.is_clean for cell in cells) and cells and not math.isnan(cells[0].figure("clean_test_acc")[0]):
+        clean = cells[0].figure("clean_test_acc")[0]
+        chart.add_scatter(
+            x=[clean],
+            y=[1],
+            mode="markers+text",
+            text=["clean"],
+            textposition="bottom left",
+            marker=marker(looks["clean"], size=12),
+            hovertemplate="clean reference<br>test accuracy %{x:.1%}<extra></extra>",
+        )
     for cell in cells:
         accuracy, spread = cell.figure("test_acc")
         if not cell.spread or math.isnan(accuracy):

@@ -35,7 +35,7 @@ def _sal_map(run: Run, sal: np.ndarray, beta: float, low: float, high: float) ->
         x="epoch",
         y="",
         height=150 + 21 * len(layers),
-        x_axis={"showgrid": False},
+        x_axis={"showgrid": False, "type": "category" if len(epochs) <= 12 else "linear"},
         y_axis={"type": "category", "autorange": "reversed", "showgrid": False, "tickfont": {"size": 11}},
     )
     chart.update_layout(showlegend=False)
