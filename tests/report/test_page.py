@@ -204,7 +204,7 @@ def test_a_browser_draws_every_figure(built: Path, tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("needs Chromium or Chrome on the PATH")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--window-size=1280,30000"]
-    command = [browser, *options, "--virtual-time-budget=30000", "--dump-dom", f"file://{built / 'report.html'}"]
+    command = [browser, *options, "--virtual-time-budget=30000", "--dump-dom", f"file://{built / 'report.html'}?all"]
     drawn = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
     assert 'data-ready="yes"' in drawn
     plots = re.findall(r'<div class="plot( js-plotly-plot)?"', drawn)

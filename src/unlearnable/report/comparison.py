@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +59,15 @@ def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
         eps, steps = key[AXES.index("eps") - 1], key[AXES.index("steps") - 1]
         return ((eps, steps) != (0.05, 10), -len(groups[key]))
 
-    return [Comparison(_title(key, varied), groups[key]) for key in sorted(groups, key=rank)]
+    shared = set.intersection(*({*key[-1].split(", ")} for key in groups)) if groups else set()
+    return [Comparison(_title(key, varied, shared), groups[key]) for key in sorted(groups, key=rank)]
 
 
-def _title(key: tuple[Any, ...], varied: Sequence[int]) -> str:
-    names = (*AXES[1:], "settings")
-    return _said({names[place]: key[place] for place in varied})
+def _title(key: tuple[Any, ...], varied: Sequence[int], shared: set[str]) -> str:
+    """The axes that vary, and of the settings those that not all have."""
+    told = ", ".join(option for option in key[-1].split(", ") if option not in shared)
+    own = (*key[:-1], told)
+    return _said({(*AXES[1:], "settings")[place]: own[place] for place in varied})
 
 
 def _said(values: Mapping[str, Any]) -> str:
@@ -132,7 +134,7 @@ def _is_number(cell: Cell, option: str) -> bool:
 def stabilities(cells: Sequence[Cell]) -> dict[str, RankingStability]:
     """Data and model → agreement of the methods' order between all ways SAL was measured, where there are two or more."""
     found = {}
-    for title, family in families(cells, free=(*_MEASURING, "settings")).items():
+    for title, family in _by_part(cells, _training).items():
         compared = sorted(comparisons(family), key=lambda one: one.cells[0].first.setting[_MEASURED])
         values = {comparison.title: comparison.distances for comparison in compared}
         if len(values) > 1:
@@ -141,14 +143,14 @@ def stabilities(cells: Sequence[Cell]) -> dict[str, RankingStability]:
 
 
 def transfers(cells: Sequence[Cell], clean_runs: Mapping[int, Mapping[int, np.ndarray]]) -> dict[str, Transfer]:
-    """Way of measuring → transfer of β between data sets, models and defences, where there are two or more.
+    """Way of measuring → transfer of β between data sets, models and ways of training, where there are two or more.
 
     Args:
         cells: The cells.
         clean_runs: `id` of a cell → seed → SAL of its clean runs.
     """
     found = {}
-    for title, family in families(cells, free=("dataset", "model", "defense", "task")).items():
+    for title, family in _by_part(cells, _measuring).items():
         measured = {}
         for comparison in comparisons(family):
             methods = {cell.first.label: {run.seed: run.sal for run in cell.runs} for cell in comparison.methods}
@@ -159,6 +161,27 @@ def transfers(cells: Sequence[Cell], clean_runs: Mapping[int, Mapping[int, np.nd
     return found
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Without the entries that are no number."""
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+def _by_part(cells: Sequence[Cell], part: Callable[[Cell], dict[str, Any]]) -> dict[str, list[Cell]]:
+    """The cells by a part of their setting; the key says what tells the groups apart."""
+    parts = [part(cell) for cell in cells]
+    varied = [name for name in (parts[0] if parts else ()) if len({one[name] for one in parts}) > 1]
+    found: dict[str, list[Cell]] = {}
+    for cell, one in zip(cells, parts, strict=True):
+        found.setdefault(_said({name: one[name] for name in varied}), []).append(cell)
+    return found
+
+
+def _measuring(cell: Cell) -> dict[str, Any]:
+    """How SAL was measured."""
+    return {**{name: _place(cell, name) for name in _MEASURING}, "settings": _told(cell, measuring=True)}
+
+
+def _training(cell: Cell) -> dict[str, Any]:
+    """What was trained."""
+    axes = {name: _place(cell, name) for name in AXES[1:] if name not in _MEASURING}
+    return {**axes, "settings": _told(cell, measuring=False)}
+
+
+def _told(cell: Cell, *, measuring: bool) -> str:
+    options = _options(cell).items()
+    return ", ".join(f"{name}={value}" for name, value in options if name.startswith("sal.") == measuring)

@@ -56,7 +56,9 @@
       for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); show(entry.target); }
     }, { rootMargin: "800px" });
     const plots = [...document.querySelectorAll(".plot")];
-    plots.forEach((plot) => seen.observe(plot));
+    // Figures are drawn as they come near; report.html?all draws them at once, for converters to PDF and the like.
+    if (new URLSearchParams(location.search).has("all")) plots.forEach(show);
+    else plots.forEach((plot) => seen.observe(plot));
     window.addEventListener("beforeprint", () => plots.forEach(show));
     for (const select of document.querySelectorAll("select[data-panel]")) {
       select.addEventListener("change", () => {
