@@ -1,5 +1,7 @@
 """The one entry point: `python run.py -m poison=em,ops,tap eps=0.01,0.05`; `python run.py --help` says more."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -16,4 +18,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on from what is stored.")

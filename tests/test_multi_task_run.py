@@ -87,7 +87,7 @@ def test_noise_against_all_tasks_needs_no_class(tmp_path: Path) -> None:
     ("overrides", "tasks", "message"),
     [
         (("poison=lsp",), "[depth_euclidean,normal]", "the data have none: depth_euclidean, normal. poison=em_multi"),
-        (("poison=lsp", "poison_task=normal"), "[class_scene,normal]", "`poison_task` must be a class task"),
+        (("poison=lsp", "poison.task=normal"), "[class_scene,normal]", "`poison.task` must be a class task"),
         (("poison=clean", "task.tasks=[sofa]"), "[class_scene,normal]", "`task.tasks` names sofa"),
         (("poison=clean", "task=single"), "[class_scene,normal]", "Use task=multi"),
     ],

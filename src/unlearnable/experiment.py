@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +18,22 @@ from omegaconf import DictConfig
 
 from unlearnable import checks
 from unlearnable.loggers import JobInfo, JobLogger
+from unlearnable.poisons.exporting import check_export, export
 from unlearnable.report.noise import PREVIEW, noise_figures
 from unlearnable.report.result import RESULT, make_result
 from unlearnable.report.tasks import draw_heat_maps
-from unlearnable.stages import Stages, plain
+from unlearnable.stages import Stages, arguments_of, plain
 from unlearnable.store import Store, write_atomically
 from unlearnable.training import stopwatch
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageDataModule
+    from unlearnable.poisons._method import Method
 
 log = logging.getLogger(__name__)
+
+#: Where `poison.export` writes, in the job's folder.
+EXPORT = "poisoned"
 
 
 def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str] = ()) -> dict[str, Any]:
@@ -48,14 +54,19 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     seconds = stopwatch()
     checks.check_values(config)
     device = checks.check_trainer(config)
-    poison = instantiate(config.poison)
+    poison = load_poison(config)
     clean_data = load_data(config)
     checks.check_data(config, clean_data)
+    if config.poison.export is not None:
+        shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
+        check_export(config.poison.export, folder / EXPORT)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
     checks.check_sal(config, stages.make_module(clean_data), clean_data)
 
     poisoned = stages.poison(poison, clean_data)
     data = clean_data.poisoned(poisoned.images)
+    if config.poison.export is not None:
+        _export(config, clean_data, data, folder / EXPORT)
     is_clean = data.train.fingerprint == clean_data.train.fingerprint
     info = JobInfo(
         folder=folder,
@@ -85,6 +96,29 @@ def load_data(config: DictConfig) -> ImageDataModule:
     data: ImageDataModule = instantiate(source, seed=config.seed, defense=instantiate(config.defense))
     data.setup()
     return data
+
+
+def load_poison(config: DictConfig) -> Method:
+    """The poison's method with its arguments."""
+    method: Method = instantiate(arguments_of(config.poison))
+    return method
+
+
+def _export(config: DictConfig, clean: ImageDataModule, poisoned: ImageDataModule, folder: Path) -> None:
+    """Writes the images that are trained on, for others to use."""
+    export(
+        clean.train.images,
+        poisoned.train.images,
+        clean.train.labels,
+        folder,
+        export_format=config.poison.export,
+        method=config.choices.poison,
+        arguments=arguments_of(config.poison),
+        dataset=config.choices.dataset,
+        seed=config.seed,
+        class_names=clean.class_names or None,
+    )
+    log.info("exported to %s", folder)
 
 
 @contextmanager

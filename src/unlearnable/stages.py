@@ -113,7 +113,7 @@ class Stages:
     def poison(self, poison: Method, data: ImageDataModule) -> PoisonedImages:
         """The poisoned training images: made, or taken from the store."""
         name = self.config.choices.poison
-        method, labels, num_classes = _for_data(poison, data, self.config.poison_task)
+        method, labels, num_classes = _for_data(poison, data, self.config.poison.task)
         arguments = {
             "num_classes": num_classes,
             "seed": self.config.seed,
@@ -127,9 +127,9 @@ class Stages:
             return PoisonedImages(images, seconds(), reused=False)
         losses = [models] if method.takes_tasks else []
         key = {
-            "poison": plain(self.config.poison),
+            "poison": arguments_of(self.config.poison),
             "data": data.train.fingerprint,
-            "task": self.config.poison_task,
+            "task": self.config.poison.task,
             "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,
@@ -295,6 +295,11 @@ class _MeasuredRun:
         ]
 
 
+def arguments_of(poison: DictConfig) -> dict[str, Any]:
+    """The method and its own arguments: without `task` and `export`, which say what is done with it."""
+    return {key: value for key, value in plain(poison).items() if key not in ("task", "export")}
+
+
 def plain(config: Any) -> Any:
     """A part of the configuration as resolved dictionaries, lists and values."""
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
@@ -312,7 +317,7 @@ def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[
         poison = poison.for_targets(data.train.targets, data.tasks)  # type: ignore[attr-defined]
     classes = [name for name, entry in data.tasks.items() if entry.kind == "class"]
     if task is not None and task not in classes:
-        raise ValueError(f"`poison_task` must be a class task, one of {classes} here, or null; got {task!r}.")
+        raise ValueError(f"`poison.task` must be a class task, one of {classes} here, or null; got {task!r}.")
     if not classes:
         if poison.needs_classes and not poison.takes_tasks:
             raise ValueError(

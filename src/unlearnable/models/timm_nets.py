@@ -28,7 +28,7 @@ def timm_model(num_classes: int, *, name: str, in_channels: int = 3, **options: 
 
         similar = get_close_matches(name, timm.list_models(), n=5, cutoff=0.4)
         raise ValueError(f"timm has no model {name!r}; similar: {', '.join(similar) or 'none'}.")
-    return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels, **options)  # type: ignore[no-any-return]
+    return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels, **options)
 
 
 def senet18(num_classes: int, *, in_channels: int = 3, stem: str = "cifar") -> nn.Module:

@@ -83,12 +83,11 @@ class Job:
     """
 
     def __init__(self, folder: Path) -> None:
-        from hydra.utils import instantiate
         from omegaconf import OmegaConf
 
         from unlearnable import checks
         from unlearnable.callbacks.trajectory import read_epochs, weights_name
-        from unlearnable.experiment import load_data
+        from unlearnable.experiment import load_data, load_poison
         from unlearnable.stages import Stages
         from unlearnable.store import Store
 
@@ -99,7 +98,7 @@ class Job:
         self.folder, self.poison = folder, str(result["poison"])
         self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
         clean: ImageDataModule = load_data(config)
-        poisoned = clean.poisoned(self.stages.poison(instantiate(config.poison), clean).images)
+        poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).images)
         self.data = {"clean": clean}
         if poisoned.train.fingerprint != clean.train.fingerprint:
             self.data[self.poison] = poisoned

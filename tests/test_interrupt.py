@@ -1,0 +1,51 @@
+"""Ctrl-C at the command line, and the same command again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests._inputs import ROOT
+
+
+def start(folder: Path, job: str) -> subprocess.Popen[str]:
+    arguments = ["experiment=smoke", "logger=none", "poison=ops", "trainer.max_epochs=4", f"hydra.run.dir={folder}/{job}"]
+    environment = {**os.environ, "UNLEARNABLE_STORE": str(folder / f"store-{job}"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-u", "run.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.timeout(600)
+def test_an_interrupted_job_started_again_completes_with_the_figures_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = start(tmp_path, "whole")
+    interrupted = start(tmp_path, "interrupted")
+    assert interrupted.stdout is not None
+    for line in interrupted.stdout:
+        if "epoch 2/4" in line:
+            interrupted.send_signal(signal.SIGINT)
+            break
+    rest = interrupted.communicate(timeout=120)[0]
+    assert interrupted.returncode != 0
+    assert not (tmp_path / "interrupted" / "result.json").exists()
+    assert "epoch 4/4" not in rest
+    again = start(tmp_path, "interrupted")
+    output = again.communicate(timeout=240)[0]
+    assert again.returncode == 0, output
+    assert "going on after epoch" in output
+    output = whole.communicate(timeout=240)[0]
+    assert whole.returncode == 0, output
+    first, second = (json.loads((tmp_path / job / "result.json").read_text()) for job in ("whole", "interrupted"))
+    for key in ("sal", "clean_sal", "ud", "beta", "epochs", "test_acc", "clean_test_acc", "learnable_layers"):
+        assert first[key] == second[key]
