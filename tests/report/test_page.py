@@ -123,7 +123,7 @@ def test_the_figures_hold_the_measured_numbers(text: str, built: Path) -> None:
 def test_failures_and_repeats_are_said(text: str) -> None:
     said = " ".join(_Page(text).texts)
     assert "What is missing" in said
-    assert "`poison.radius` must be positive; got -1." in said
+    assert "<code>poison.radius</code> must be positive; got -1." in text
     assert "2 failed" in said
 
 

@@ -88,10 +88,13 @@ def _stability(cells: Sequence[Cell]) -> Iterator[str]:
     for title, stability in stabilities(cells).items():
         if least := stability.least:
             where = "" if title == "all jobs" else f" ({title})"
-            yield (
-                f"Order of the methods between {len(stability.settings)} ways of measuring SAL{where}: mean Kendall's "
-                f"τ = {signed(stability.mean_tau)}, lowest {signed(least[2])} between {least[0]} and {least[1]}."
+            lowest = f"lowest {signed(least[2])} between {least[0]} and {least[1]}"
+            agreement = (
+                "the same in all"
+                if least[2] > 1 - 1e-9
+                else f"mean Kendall's τ = {signed(stability.mean_tau)}, {lowest}"
             )
+            yield f"Order of the methods between {len(stability.settings)} ways of measuring SAL{where}: {agreement}."
 
 
 def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import logging
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
@@ -49,7 +50,7 @@ def write_page(folder: Path, records: Records, cells: Sequence[Cell], *, title: 
 def page(records: Records, cells: Sequence[Cell], *, title: str | None = None) -> str:
     """The page's HTML."""
     from jinja2 import Environment, select_autoescape
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
     from plotly.offline import get_plotlyjs
 
     parts = _sections(records, cells)
@@ -59,6 +60,7 @@ def page(records: Records, cells: Sequence[Cell], *, title: str | None = None) -
         return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
 
     environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["code"] = lambda text: Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
     return environment.from_string((_TEMPLATES / "page.html").read_text(encoding="utf-8")).render(
         title=title or _title(cells),
         css=read("page.css"),
