@@ -74,6 +74,7 @@ def heat(
         x_axis={"type": "category", "showgrid": False},
         y_axis={"type": "category", "autorange": "reversed", "showgrid": False},
     )
+    chart.update_layout(meta={"columns": len(columns)})  # the page scrolls wide ones on narrow screens
     chart.add_heatmap(
         z=[[known(float(value)) for value in row] for row in values],
         x=list(columns),

@@ -46,6 +46,7 @@
       plot.closest("div:not(.plot)").hidden = !chart;
       if (!chart) return;
       const layout = structuredClone(chart.layout);
+      plot.style.minWidth = narrow() && layout.meta?.columns > 3 ? "600px" : "";
       if (narrow()) {
         layout.font = { ...layout.font, size: 11 };
         for (const axis of ["xaxis", "yaxis"]) if (layout[axis]?.tickfont) layout[axis].tickfont.size = 9;
