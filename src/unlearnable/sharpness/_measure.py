@@ -120,7 +120,7 @@ def measure_sal(
         tol: A side of a layer is solved when the next step promises less than ``tol`` of what was gained (fast).
         lr: Learning rate of the SGD passes (reference). The published value is 0.1.
         restarts: Starts beside the centre: random points (pgd, 2 by default); the side of the ball opposite to the
-            slope, then random points, for ascents whose gain shows a rugged loss (fast, 2 by default, 4 on probes below
+            slope, then random points, for ascents whose gain shows a rugged loss (fast, 1 by default, 4 on probes below
             512 samples). More find higher maxima late in training, at their price.
         seed: Random state of each pass over the batches, and of the restarts.
         accuracy_fn: ``accuracy_fn(outputs, targets)``: the batch's mean accuracy, for the accuracy's change beside the
