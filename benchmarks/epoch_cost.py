@@ -1,6 +1,6 @@
 """What a SAL epoch costs: against a training epoch of 50,000 images, and against the published procedure.
 
-    python benchmarks/epoch_cost.py --data-dir DIR [--samples 512] [--batch-size 256]
+    python benchmarks/epoch_cost.py --data-dir DIR [--samples 512] [--batch-size 256] [--width 16]
 
 ResNet-18 with the CIFAR stem, eps 0.05, 10 steps. SAL at the default probe is run whole; training steps, and the
 published procedure's passes for a few layers over one batch, are timed in the same run and scaled to all batches, 10 steps
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from _setting import batched, built, cifar10, table, timed, train
-from unlearnable.models import resnet18
+from sal import narrow_resnet18
 from unlearnable.sharpness import measure_sal, select_layers
 
 IMAGES, STEPS = 50_000, 10
@@ -31,12 +31,15 @@ def main() -> None:
     parser.add_argument(
         "--train-samples", type=int, default=1024, help="images that the model is trained on first, for an epoch"
     )
+    parser.add_argument(
+        "--width", type=int, default=64, help="first-stage channels; fewer keep the ratios about and the wait short"
+    )
     parser.add_argument("--timed-steps", type=int, default=2)
     parser.add_argument("--every", type=int, default=5, help="time the published procedure on every n-th layer")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x, y = (tensor.to(device) for tensor in cifar10(options.data_dir, max(options.train_samples, options.samples)))
-    net = built(lambda: resnet18(10), 0).to(device)
+    net = built(lambda: narrow_resnet18(options.width), 0).to(device)
     for _ in train(net, x[: options.train_samples], y[: options.train_samples], epochs=1, seed=0):
         pass
     sync = torch.cuda.synchronize if device == "cuda" else (lambda: None)
@@ -84,7 +87,7 @@ def main() -> None:
         ["published / fast", "", f"{procedure / fast.seconds:.0f} ×", ""],
     ]
     print(
-        f"ResNet-18, batch {options.batch_size}, {device}, {torch.get_num_threads()} threads, L(θ) = {sal.loss:.3f}\n"
+        f"ResNet-18, width {options.width}, batch {options.batch_size}, {device}, {torch.get_num_threads()} threads, L(θ) = {sal.loss:.3f}\n"
     )
     print(table(["", "seconds", "training epochs", "forward passes over the probe"], rows))
 
