@@ -105,5 +105,8 @@ def _values(items: Any) -> dict[str, Any]:
 
 
 def read_runs(folder: Path) -> list[OfflineRun]:
-    """The offline runs below a folder, oldest first."""
+    """The offline runs below a folder, oldest first; W&B's service is ended, as it may not have written all yet."""
+    import wandb
+
+    wandb.teardown()
     return [read_run(path) for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))]
