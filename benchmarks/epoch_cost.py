@@ -86,9 +86,8 @@ def main() -> None:
         ["SAL epoch, published procedure, 50,000 images", f"{procedure:.0f}", f"{procedure / epoch:.0f}", ""],
         ["published / fast", "", f"{procedure / fast.seconds:.0f} ×", ""],
     ]
-    print(
-        f"ResNet-18, width {options.width}, batch {options.batch_size}, {device}, {torch.get_num_threads()} threads, L(θ) = {sal.loss:.3f}\n"
-    )
+    where = f"{device}, {torch.get_num_threads()} threads"
+    print(f"ResNet-18, width {options.width}, batch {options.batch_size}, {where}, L(θ) = {sal.loss:.3f}\n")
     print(table(["", "seconds", "training epochs", "forward passes over the probe"], rows))
 
 
