@@ -16,10 +16,11 @@ from tests._inputs import seeded
 from unlearnable import models
 from unlearnable.data import Task
 from unlearnable.data.images import Batches, ImageSet
+from unlearnable.data.multitask import balanced
 from unlearnable.models import make_multi_task, make_single_task, resnet18, tiny_resnet
 from unlearnable.models.heads import DenseHead, feature_map, make_encoder, make_multi_task_net
 from unlearnable.models.multi_task import JOINT
-from unlearnable.models.task_losses import LOSSES, pairs
+from unlearnable.models.task_losses import LOSSES, TaskLoss, pairs
 from unlearnable.models.task_metrics import TaskMetrics
 from unlearnable.models.task_weighting import AGGREGATORS, DynamicWeightAverage, Uncertainty, make_aggregator
 from unlearnable.sharpness import measure_sal
@@ -77,6 +78,22 @@ def test_class_losses_ignore_what_has_no_label() -> None:
     assert LOSSES["class"](scores, torch.tensor([1, -1])).item() == pytest.approx(math.log(2))
     pixels = scores.T.view(1, 2, 1, 2)
     assert LOSSES["segmentation"](pixels, torch.tensor([[[0, -1]]])).item() == pytest.approx(math.log(2))
+
+
+def test_class_weights_make_a_weighted_mean() -> None:
+    # Pixels of class 0 (weight 1, entropy a), class 1 (weight 3, entropy b) and none: (a + 3 b) / 4.
+    scores = torch.tensor([[[[2.0, 0.0, 5.0]], [[0.0, 1.0, 0.0]]]])
+    labels = torch.tensor([[[0, 1, -1]]])
+    a, b = math.log(1 + math.exp(-2)), math.log(1 + math.exp(-1))
+    task = Task("s", "segmentation", 2, class_weights=(1.0, 3.0))
+    assert TaskLoss(task)({"s": scores}, {"s": labels}).item() == pytest.approx((a + 3 * b) / 4, rel=1e-6)
+    assert LOSSES["segmentation"](scores, labels).item() == pytest.approx((a + b) / 2, rel=1e-6)
+
+
+def test_weights_of_balanced_classes_are_enets() -> None:
+    target = torch.tensor([[[0, 0, 0, 1]], [[-1, -1, 0, 0]]])
+    weights = balanced(Task("s", "segmentation", 3), target).class_weights
+    assert weights == pytest.approx([1 / math.log(1.02 + share) for share in (5 / 6, 1 / 6, 0)])
 
 
 def test_heatmap_loss_is_smallest_at_the_target() -> None:

@@ -130,6 +130,7 @@ class Stages:
             "poison": arguments_of(self.config.poison),
             "data": data.train.fingerprint,
             "task": self.config.poison.task,
+            "tasks": repr(data.tasks) if poison.takes_tasks else None,
             "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.data.images import ImageSet, stratified
-from unlearnable.data.multitask import MultiTaskDataModule, check_targets
+from unlearnable.data.multitask import MultiTaskDataModule, balanced, check_targets
 from unlearnable.data.taskonomy_domains import (
     DEPTH_UNIT,
     DOMAINS,
@@ -54,6 +54,7 @@ class Taskonomy(MultiTaskDataModule):
             the view out, `mask` keeps it with no value for that task, `fail` ends the run. Views without a readable
             picture are skipped also by `mask`. Either is counted and named in the log and in `report`.
         depth_unit: Metres a step of depth, or a mapping from building to it for data from several scanners.
+        balance: Whether rare classes of a semantic segmentation count for more in its loss, see `balanced`.
         subset: Size of a subset of the training samples, stratified by the first class task; None takes all.
         test_subset: Likewise for the test samples.
         **options: See `MultiTaskDataModule`.
@@ -75,6 +76,7 @@ class Taskonomy(MultiTaskDataModule):
         tiles: int | None = None,
         incomplete: str = "skip",
         depth_unit: float | Mapping[str, float] = DEPTH_UNIT,
+        balance: bool = False,
         subset: int | None = None,
         test_subset: int | None = None,
         **options: Any,
@@ -99,10 +101,15 @@ class Taskonomy(MultiTaskDataModule):
         self.split, self.test_share, self.test_part = split, test_share, test_part
         self.size, self.tile, self.incomplete = size, tiles, incomplete
         self.depth_unit = depth_unit if isinstance(depth_unit, int | float) else dict(depth_unit)
-        self.subset, self.test_subset = subset, test_subset
+        self.balance, self.subset, self.test_subset = balance, subset, test_subset
         self._scores: dict[str, int] = {}  # class task → length of its vectors
         #: What was missing or unreadable, once the data are loaded.
         self.report = Report()
+
+    @property
+    @override
+    def protocol(self) -> dict[str, Any]:
+        return {**super().protocol, "balance": self.balance}
 
     @override
     def load(self) -> tuple[ImageSet, ImageSet]:
@@ -119,6 +126,10 @@ class Taskonomy(MultiTaskDataModule):
             test = test.select(stratified(test.labels, self.test_subset, what="dataset.test_subset"))
         self._tasks = {name: DOMAINS[name].task(name, self._scores.get(name)) for name in names}
         check_targets(train, self._tasks)
+        if self.balance:
+            for name, task in self._tasks.items():
+                if task.kind == "segmentation":
+                    self._tasks[name] = balanced(task, train.targets[name])  # type: ignore[index]
         return train, test
 
     def _files(self) -> dict[str, dict[View, Path]]:

@@ -42,15 +42,22 @@ class Task:
         name: Its name, such as `depth_euclidean`.
         kind: One of `KINDS`.
         channels: Length of the prediction, per image or per pixel: number of classes, or of values.
+        class_weights: For `segmentation`, what a pixel of each class counts in the loss; None counts all alike.
     """
 
     name: str
     kind: str
     channels: int
+    class_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(KINDS)}; got {self.kind!r} for task {self.name!r}.")
+        if self.class_weights is not None and len(self.class_weights) != self.channels:
+            raise ValueError(
+                f"`class_weights` must hold one number a class, {self.channels} for task {self.name!r}; "
+                f"got {len(self.class_weights)}."
+            )
         if self.channels < 1:
             raise ValueError(f"`channels` must be at least 1; got {self.channels} for task {self.name!r}.")
 

@@ -7,7 +7,7 @@ out, and a batch without any has loss 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -37,9 +37,17 @@ def class_loss(scores: Float[Tensor, "n k"], labels: Int64[Tensor, " n"]) -> Flo
     return image_mean(F.cross_entropy(scores, labels, ignore_index=-1, reduction="none")[:, None], labels[:, None] >= 0)
 
 
-def segmentation_loss(scores: Float[Tensor, "n k h w"], labels: Int64[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """Cross-entropy of each pixel; label −1 is no label."""
-    return image_mean(F.cross_entropy(scores, labels, ignore_index=-1, reduction="none"), labels >= 0)
+def segmentation_loss(
+    scores: Float[Tensor, "n k h w"], labels: Int64[Tensor, "n h w"], class_weights: Sequence[float] | None = None
+) -> Float[Tensor, ""]:
+    """Cross-entropy of each pixel; label −1 is no label. With class weights an image's mean is the weighted one."""
+    valid = labels >= 0
+    entropy = F.cross_entropy(scores, labels, ignore_index=-1, reduction="none")
+    if class_weights is None:
+        return image_mean(entropy, valid)
+    weights = torch.tensor(class_weights, device=scores.device)[labels.clamp_min(0)] * valid
+    mean = weights.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
+    return image_mean(entropy * weights / mean.clamp_min(1e-12)[:, None, None], valid)
 
 
 def depth_loss(log_depth: Float[Tensor, "n 1 h w"], depth: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
@@ -98,7 +106,7 @@ def pairs(
 
 
 #: Kind of task → its loss of a prediction and a target.
-LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
+LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
         "class": class_loss,
         "segmentation": segmentation_loss,
@@ -119,7 +127,10 @@ class TaskLoss:
 
     def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         """Its mean over the batch."""
-        return LOSSES[self.task.kind](outputs[self.task.name], targets[self.task.name])
+        loss, options = LOSSES[self.task.kind], {}
+        if self.task.class_weights is not None:
+            options["class_weights"] = self.task.class_weights
+        return loss(outputs[self.task.name], targets[self.task.name], **options)
 
 
 @dataclass(frozen=True)
