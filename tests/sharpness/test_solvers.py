@@ -65,6 +65,20 @@ def test_fast_reaches_the_maximum_of_projected_gradient_ascent(kind: str, poison
     assert fast.forwards < 0.5 * truth.forwards
 
 
+def test_a_large_probe_is_explored_in_part_and_measured_whole() -> None:
+    x, y = images(512)
+    batches = batched(x, y, 128)
+    model = trained(seeded_model(ResNet), F.cross_entropy, batches, EARLY, lr=0.1)
+    fast = measure_sal(model, F.cross_entropy, batches)
+    truth = measure_sal(model, F.cross_entropy, batches, solver="pgd", steps=15, restarts=0)
+    large = truth.values > 0.02
+    assert large.any()
+    assert np.all(fast.values[large] >= 0.98 * truth.values[large])
+    assert np.all(fast.values <= 1.05 * truth.values + 0.01)  # no value of a quarter's own, higher maximum
+    assert fast.samples == 512
+    assert fast.forwards < 0.2 * truth.forwards
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_every_point_that_counts_lies_in_the_ball(norm: str) -> None:
     # The loss is the squared distance from the start in that norm, so that no rise can exceed ε².
