@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from unlearnable.distance import (
     convergence_epoch,
@@ -15,7 +16,7 @@ from unlearnable.distance import (
     learnable_layers,
     unlearnable_distance,
 )
-from unlearnable.spread import distance_spread, two_sided_p
+from unlearnable.spread import distance_spread
 
 # Two epochs, four layers. Epoch 1 splits into {0.1, 0.3} and {1.0, 1.4}: centres 0.2 and 1.2, mid-point 0.7. Epoch 2 into
 # {0.1, 0.1, 0.1} and {0.9}: centres 0.1 and 0.9, mid-point 0.5. β = 0.6.
@@ -104,13 +105,6 @@ def test_convergence_is_the_best_that_is_not_beaten() -> None:
         convergence_epoch([0.1], patience=0)
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 8])
-@pytest.mark.parametrize("t", [0.0, 0.5, 2.0, 6.0])
-def test_p_values_are_those_of_scipy(t: float, degrees: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    assert two_sided_p(t, degrees) == pytest.approx(2 * stats.t.sf(t, degrees), abs=1e-12)
-
-
 def run(*counts: int) -> list[list[float]]:
     """A SAL array with so many layers of five at about 1, the others at about 0, in each epoch."""
     return [[1.0 + 0.01 * layer if layer < count else 0.01 * layer for layer in range(5)] for count in counts]
@@ -125,7 +119,6 @@ def test_one_seed_gives_no_verdict() -> None:
 
 
 def test_spread_over_seeds_is_worked_by_hand() -> None:
-    stats = pytest.importorskip("scipy.stats")
     clean = {0: run(4, 4), 1: run(4, 2), 2: run(4, 3)}  # 4, 3 and 3.5 layers
     poisoned = {0: run(1, 1), 1: run(2, 1), 2: run(1, 2)}  # 1, 1.5 and 1.5
     spread = distance_spread(poisoned, clean)
@@ -147,6 +140,15 @@ def test_clean_runs_are_not_told_from_clean_runs() -> None:
     spread = distance_spread({0: run(4, 2), 1: run(4, 4)}, clean)
     assert spread.distinguishable is False
     assert spread.verdict.startswith("not distinguishable from clean")
+
+
+def test_runs_that_agree_exactly_are_no_proof_beyond_the_counts_own_resolution() -> None:
+    # Two epochs: counts are multiples of 1/2, so the variance is taken as at least (1/2)²/12.
+    spread = distance_spread({0: run(3, 4), 1: run(3, 4)}, {0: run(4, 4), 1: run(4, 4)})
+    expected = stats.ttest_ind_from_stats(3.5, math.sqrt(1 / 48), 2, 4.0, math.sqrt(1 / 48), 2).pvalue
+    assert spread.p_value == pytest.approx(expected)
+    assert 0.05 < spread.p_value < 0.1
+    assert spread.distinguishable is False
 
 
 def test_missing_clean_seeds_are_refused() -> None:

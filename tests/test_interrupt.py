@@ -15,7 +15,13 @@ from tests._inputs import ROOT
 
 
 def start(folder: Path, job: str) -> subprocess.Popen[str]:
-    arguments = ["experiment=smoke", "logger=none", "poison=ops", "trainer.max_epochs=4", f"hydra.run.dir={folder}/{job}"]
+    arguments = [
+        "experiment=smoke",
+        "logger=none",
+        "poison=ops",
+        "trainer.max_epochs=4",
+        f"hydra.run.dir={folder}/{job}",
+    ]
     environment = {**os.environ, "UNLEARNABLE_STORE": str(folder / f"store-{job}"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-u", "run.py", *arguments],

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from unlearnable.distance import unlearnable_distance as unlearnable_distance
     from unlearnable.sharpness import Sal as Sal
     from unlearnable.sharpness import measure_sal as measure_sal
+    from unlearnable.sharpness import select_layers as select_layers
+    from unlearnable.spread import DistanceSpread as DistanceSpread
+    from unlearnable.spread import distance_spread as distance_spread
 
 __version__ = "0.1.0"
 
@@ -22,6 +25,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Sal": "sharpness",
     "distance_report": "distance",
+    "DistanceSpread": "spread",
+    "distance_spread": "spread",
+    "select_layers": "sharpness",
     "learnability_threshold": "distance",
     "learnable_layers": "distance",
     "measure_sal": "sharpness",

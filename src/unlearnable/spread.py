@@ -84,7 +84,7 @@ def distance_spread(poisoned_sal: Mapping[int, ArrayLike], clean_sal: Mapping[in
     beta = float(np.mean([learnability_threshold(sal) for sal in clean_sal.values()]))
     poisoned = np.array([learnable_layers(sal, beta).mean() for sal in poisoned_sal.values()])
     clean = np.array([learnable_layers(sal, beta).mean() for sal in clean_sal.values()])
-    p_value, resolution = _compare(poisoned, clean)
+    p_value, resolution = _compare(poisoned, clean, len(next(iter(poisoned_sal.values()))))  # type: ignore[arg-type]
     distinguishable = None if math.isnan(p_value) else p_value < SIGNIFICANCE
     return DistanceSpread(
         by_seed=by_seed,
@@ -100,43 +100,24 @@ def distance_spread(poisoned_sal: Mapping[int, ArrayLike], clean_sal: Mapping[in
     )
 
 
-def _compare(poisoned: np.ndarray, clean: np.ndarray) -> tuple[float, float]:
-    """Two-sided p-value of Student's t-test for equal means, and the UD that is just significant, less 1."""
+def _compare(poisoned: np.ndarray, clean: np.ndarray, epochs: int) -> tuple[float, float]:
+    """Two-sided p-value of Student's t-test for equal means, and the UD that is just significant, less 1.
+
+    A run's mean count is a multiple of 1/epochs, so the scatter is taken to be at least what rounding to such multiples
+    hides, (1/epochs)²/12: two seeds that happen to agree exactly are no proof that all would.
+    """
+    from scipy.stats import t as student
+
     degrees = len(poisoned) + len(clean) - 2
     if min(len(poisoned), len(clean)) < 2:
         return math.nan, math.nan
     squares = float(((poisoned - poisoned.mean()) ** 2).sum() + ((clean - clean.mean()) ** 2).sum())
-    error = math.sqrt(squares / degrees * (1 / len(poisoned) + 1 / len(clean)))
+    variance = max(squares / degrees, 1 / (12 * epochs**2))
+    error = math.sqrt(variance * (1 / len(poisoned) + 1 / len(clean)))
     difference = abs(float(poisoned.mean() - clean.mean()))
-    if error == 0:  # counts are whole numbers a layer and epoch, so runs can agree exactly
-        return (1.0 if difference == 0 else 0.0), 0.0
-    resolution = _quantile(SIGNIFICANCE, degrees) * error / float(clean.mean()) if clean.mean() > 0 else math.nan
-    return two_sided_p(difference / error, degrees), resolution
-
-
-def two_sided_p(t: float, degrees: int) -> float:
-    """``P(|T| ≥ t)`` for Student's t with ``degrees`` of freedom, from the finite sums of Abramowitz and Stegun 26.7.3–4."""
-    theta = math.atan(abs(t) / math.sqrt(degrees))
-    square, term, total = math.cos(theta) ** 2, 1.0, 0.0
-    if degrees % 2 == 0:
-        for k in range(degrees // 2):
-            total += term
-            term *= square * (2 * k + 1) / (2 * k + 2)
-        return max(0.0, 1 - math.sin(theta) * total)
-    term = math.cos(theta)
-    for k in range((degrees - 1) // 2):
-        total += term
-        term *= square * (2 * k + 2) / (2 * k + 3)
-    return max(0.0, 1 - 2 / math.pi * (theta + math.sin(theta) * total))
-
-
-def _quantile(p: float, degrees: int) -> float:
-    """The ``t`` at which :func:`two_sided_p` is ``p``, by bisection."""
-    low, high = 0.0, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if two_sided_p(middle, degrees) > p else (low, middle)
-    return high
+    significant = float(student.isf(SIGNIFICANCE / 2, degrees)) * error
+    resolution = significant / float(clean.mean()) if clean.mean() > 0 else math.nan
+    return 2 * float(student.sf(difference / error, degrees)), resolution
 
 
 def _std(values: np.ndarray) -> float:

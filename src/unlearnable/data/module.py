@@ -153,7 +153,9 @@ class ImageDataModule(LightningDataModule, ABC):
         data = self.train if split == "train" else self.test
         if samples is not None:
             data = data.select(stratified(data.labels, samples, what="sal.samples"))
-        return Batches(data, batch_size)
+        # Each batch has all classes, also where the source is sorted by them: solvers may begin on a part of the batches.
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+        return Batches(data.select(order), batch_size)
 
     @override
     def train_dataloader(self) -> DataLoader[Any]:
