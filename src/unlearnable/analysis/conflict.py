@@ -121,4 +121,4 @@ def draw_conflict(
             axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if abs(value) > 0.6 else "k")
     figure.colorbar(shown, ax=axes, shrink=0.7, label="cosine similarity")
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
