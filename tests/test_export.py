@@ -35,5 +35,5 @@ def test_a_poison_for_another_data_set_is_refused(tmp_path: Path) -> None:
     run(composed(*SMOKE, store, "poison=ops", "poison.export=png"), folder=tmp_path)
     other = composed(*SMOKE, store, "poison=folder", f"poison.path={tmp_path}/poisoned", "dataset.subset=100")
     assert len(load_data(other).train) == 100
-    with pytest.raises(ValueError, match="120 images; the clean training set has 100"):
+    with pytest.raises(ValueError, match="120 images for a clean training set of 100"):
         run(other, folder=tmp_path)
