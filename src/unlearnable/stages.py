@@ -209,6 +209,7 @@ class _MeasuredRun:
     reference: MeasuredRun | None
     logger: JobLogger | None
     shown: bool = False  # whether the callbacks and the logger have seen the epochs
+    trajectory: Entry | None = None  # once it is known
 
     @cached_property
     def key(self) -> dict[str, Any]:
@@ -244,44 +245,35 @@ class _MeasuredRun:
             self._replay(trajectory, folder)
 
     def _trajectory(self, sal_folder: Path) -> Entry:
-        return self._stored_trajectory or self._obtain_trajectory(sal_folder)
-
-    _stored_trajectory: Entry | None = None
-
-    def _obtain_trajectory(self, sal_folder: Path) -> Entry:
-        self._stored_trajectory = self.stages.store.obtain(
-            "trajectory",
-            self.key,
-            lambda folder: self._fit(folder, sal_folder),
-            waiting=_waiting(f"the training of {self.title}"),
-        )
-        return self._stored_trajectory
+        """The stored or trained trajectory, asked of the store once a run."""
+        if self.trajectory is None:
+            self.trajectory = self.stages.store.obtain(
+                "trajectory",
+                self.key,
+                lambda folder: self._fit(folder, sal_folder),
+                waiting=_waiting(f"the training of {self.title}"),
+            )
+        return self.trajectory
 
     def _fit(self, folder: Path, sal_folder: Path) -> None:
-        config = self.stages.config
         log.info("%s: training on %d images", self.title, len(self.data.train))
-        training.fit(
-            self.stages.make_module(self.data),
-            self.data,
-            make_trainer=self.stages.make_trainer,
-            folder=folder,
-            seed=config.seed,
-            callbacks=self._callbacks(sal_folder),
-            loggers=self.logger.loggers if self.logger else [],
-        )
+        training.fit(folder=folder, seed=self.stages.config.seed, **self._watched(sal_folder))
         self.shown = True
 
     def _replay(self, trajectory: Entry, sal_folder: Path) -> None:
-        training.replay(
-            self.stages.make_module(self.data),
-            self.data,
-            make_trainer=self.stages.make_trainer,
-            folder=trajectory.path,
-            epochs=len(read_epochs(trajectory.path)),
-            callbacks=self._callbacks(sal_folder),
-            loggers=self.logger.loggers if self.logger else [],
-        )
+        epochs = len(read_epochs(trajectory.path))
+        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(sal_folder))
         self.shown = True
+
+    def _watched(self, sal_folder: Path) -> dict[str, Any]:
+        """What a live run and a replay have in common: a fresh model, its data, and who watches."""
+        return {
+            "module": self.stages.make_module(self.data),
+            "data": self.data,
+            "make_trainer": self.stages.make_trainer,
+            "callbacks": self._callbacks(sal_folder),
+            "loggers": self.logger.loggers if self.logger else [],
+        }
 
     def _callbacks(self, sal_folder: Path) -> list[Callback]:
         config = self.stages.config
