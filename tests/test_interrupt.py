@@ -34,6 +34,19 @@ def start(folder: Path, job: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.timeout(600)
+def test_a_job_that_is_terminated_does_not_count_as_a_success(tmp_path: Path) -> None:
+    job = start(tmp_path, "terminated")
+    assert job.stdout is not None
+    for line in job.stdout:
+        if "epoch 1/4" in line:
+            job.send_signal(signal.SIGTERM)
+            break
+    output = job.communicate(timeout=240)[0]
+    assert job.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), output  # as a shell, or the system, says it
+    assert not (tmp_path / "terminated" / "result.json").exists()
+
+
+@pytest.mark.timeout(600)
 def test_an_interrupted_job_started_again_completes_with_the_figures_of_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = start(tmp_path, "whole")
     interrupted = start(tmp_path, "interrupted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,9 @@ def run_job(config: DictConfig) -> float | None:
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
             log.info("UD %s · %s", _shown_ud(result), folder / RESULT)
             return _objective(result, config.target_ud)
+    except SystemExit as stop:
+        # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
+        raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
     except Exception as error:
         if isinstance(error, Timeout):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
