@@ -23,7 +23,11 @@ from tests.sharpness._models import (
     seeded_model,
     trained,
 )
-from unlearnable.sharpness import measure_sal
+from unlearnable.sharpness import measure_sal, select_layers
+from unlearnable.sharpness._ball import Ball
+from unlearnable.sharpness._climb import Climb
+from unlearnable.sharpness._probe import Reading
+from unlearnable.sharpness._solver import Problem, Settings
 
 EARLY, LATE = 15, 150  # steps of training
 
@@ -169,6 +173,26 @@ def test_skipped_sides_are_the_smaller_ones() -> None:
         assert both.settled.all()
         assert fast.values == pytest.approx(both.values, rel=0.01)
         assert fast.forwards <= both.forwards
+
+
+def test_an_absolute_tolerance_saves_steps_on_what_is_negligible() -> None:
+    model, loss_fn, batches = setting("resnet", poison=False, steps=EARLY)
+    exact = measure_sal(model, loss_fn, batches, eps=0.001, atol=0.0, tol=0.001, both_sides=True)
+    loose = measure_sal(model, loss_fn, batches, eps=0.001, atol=1e-3, tol=0.001, both_sides=True)
+    assert loose.forwards < exact.forwards
+    assert np.all(loose.values >= exact.values - 3e-3)
+    for wrong in (-1e-3, float("nan")):
+        with pytest.raises(ValueError, match="atol"):
+            measure_sal(model, loss_fn, batches, atol=wrong)
+
+
+def test_a_side_is_left_when_its_slope_does_not_promise_to_reach_the_other() -> None:
+    layer = select_layers(nn.Linear(1, 1, bias=False))[0]
+    problem = Problem(layer, Ball("l2", 0.1), Reading(loss=1.0, gradient=torch.ones(1), accuracy=None))
+    settings = Settings(10, 0.01, 0.0, None, 0, 0.0, False, print)
+    promise = 0.1 / (1 - 0.6)  # all steps together, each 0.6 of the one before
+    assert Climb(problem, -1, settings, rival=2.1 * promise).done
+    assert not Climb(problem, -1, settings, rival=1.9 * promise).done
 
 
 def test_a_loss_without_floor_keeps_its_falls() -> None:

@@ -13,6 +13,7 @@ from unlearnable.sharpness._solver import Problem, Settings
 _RATE = 0.6  # how a climb's promises shrink from step to step, until two of them show it; most shrink faster
 # A given start must show this part of the gain promised at the centre, or the centre's own step is tried.
 _TRUSTED = 0.5
+_MARGIN = 2.0  # a side that would not reach its rival with this many times its promises is left
 
 
 class Climb:
@@ -26,10 +27,12 @@ class Climb:
     Args:
         problem: What to solve.
         sign: +1 for the rise, −1 for the fall.
-        settings: ``steps`` bounds the points tried, ``tol`` the relative gain that is not worth another.
+        settings: ``steps`` bounds the points tried; a gain of ``tol`` × what was gained + ``atol`` is not worth another.
         start: A point of the ball to try first, such as the solution of a similar problem.
         committed: Go on from ``start`` whatever the loss there; otherwise the centre's own step is tried too where
             ``start`` disappoints.
+        rival: The gain that this side has to exceed to matter. The climb ends where twice what it promises does not
+            reach so far.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Climb:
         start: Float[Tensor, " n"] | None = None,
         *,
         committed: bool = False,
+        rival: float = 0.0,
     ) -> None:
         self.problem, self.sign, self.settings = problem, sign, settings
         self.best = problem.gradient.new_zeros(problem.layer.size)
@@ -50,7 +54,7 @@ class Climb:
         self.done = False
         self._rate = _RATE
         self._left_centre = False
-        self._given, self._committed = start, committed
+        self._given, self._committed, self._rival = start, committed, rival
         self._aim()
         if sign < 0 and settings.loss_floor is not None and self.slope > 0:
             # A fall ends at the floor: going further than the slope needs to get there is bound to overshoot.
@@ -62,7 +66,7 @@ class Climb:
 
     def point(self) -> Point:
         """The next point to evaluate, without a gradient where it will be the last."""
-        worth = self._given is not None or self._rate * self._to_come() > self.settings.tol * self.gain
+        worth = self._given is not None or self._rate * self._to_come() > self._tolerance()
         return Point(self.problem.layer, self._trial(), gradient=worth and self.tried + 1 < self.settings.steps)
 
     def tell(self, reading: Reading) -> None:
@@ -101,8 +105,16 @@ class Climb:
         """Stops when what is to come is not worth another step."""
         promised = self.length * self.slope
         self.done = (
-            self.tried >= self.settings.steps or promised <= 0 or self._to_come() <= self.settings.tol * self.gain
+            self.tried >= self.settings.steps or promised <= 0 or self._to_come() <= self._tolerance() or self.outrun
         )
+
+    @property
+    def outrun(self) -> bool:
+        """Whether this side is not going to reach its rival."""
+        return self.gain + _MARGIN * self._to_come() < self._rival
+
+    def _tolerance(self) -> float:
+        return self.settings.tol * self.gain + self.settings.atol
 
     def _to_come(self) -> float:
         """What all further steps gain if each promises as much less as this one did: a geometric series."""

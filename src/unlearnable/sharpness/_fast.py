@@ -7,8 +7,8 @@
 2. **Finish.** From the points found, the larger side of every layer is solved on the whole probe, which takes a
    correction or two. All reported losses are losses of the whole probe.
 3. **The other side** is solved too, unless it is known to be the smaller: a loss with a floor can not fall by more than
-   ``L(θ) − floor`` (exact), or exploring found it below 0.9 of the larger one (an estimate; ``both_sides`` turns both
-   off).
+   ``L(θ) − floor`` (exact), exploring found it below 0.9 of the larger one, or its slope no longer promises to reach
+   the larger one (estimates). ``both_sides`` turns all three off.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from unlearnable.sharpness._solver import Problem, Settings
 
 _PART = 0.25  # of the probe, for exploring
 _PART_SAMPLES = 128  # fewer have maxima of their own
-_ROUGH, _EXPLORED_STEPS = 3.0, 6  # exploring a part stops at this many times the tolerance, or after this many steps
 _RUGGED = 1.5  # gains above this many times what the slope at the centre promised call for other starts
 _RESTARTS_PART = 1  # unless given
 _RESTARTS_WHOLE = 4  # the same on a small probe, where they cost little
@@ -51,8 +50,7 @@ def solve_fast(probe: Probe, problems: Sequence[Problem], settings: Settings) ->
             layer: replace(origin, gradient=gradient) for layer, gradient in zip(layers, gradients, strict=True)
         }
         twins = {problem: Problem(problem.layer, problem.ball, readings[problem.layer]) for problem in problems}
-        rough = replace(settings, tol=_ROUGH * settings.tol, steps=min(settings.steps, _EXPLORED_STEPS))
-        _finish(probe, problems, _explore(part, twins, _RESTARTS_PART, rough), settings)
+        _finish(probe, problems, _explore(part, twins, _RESTARTS_PART, settings), settings)
     _nest(problems)
 
 
@@ -82,7 +80,8 @@ def _explore(probe: Probe, twins: Mapping[Problem, Problem], restarts: int, sett
     descents = {}
     for problem, twin in open_twins.items():
         if twin.finite and (settings.both_sides or not _bounded(twin, settings.loss_floor)):
-            descents[problem, _FALL] = Climb(twin, _FALL, settings)
+            rival = 0.0 if settings.both_sides else _CLOSE * best[problem].gain
+            descents[problem, _FALL] = Climb(twin, _FALL, settings, rival=rival)
         else:
             twin.settled = False
     _advance(probe, list(descents.values()), settings)
@@ -100,10 +99,15 @@ def _start(twin: Problem, number: int, seed: int) -> Float[Tensor, " n"]:
 def _finish(probe: Probe, problems: Sequence[Problem], found: _Sides, settings: Settings) -> None:
     """Solves the larger side of each problem on the whole probe from what was ``found``, and the other if it may be larger."""
 
-    def solve(sides: Sequence[tuple[Problem, int]]) -> None:
-        starts = [found[side].best if side in found and found[side].gain > 0 else None for side in sides]
-        climbs = [Climb(*side, settings, start) for side, start in zip(sides, starts, strict=True)]
-        _advance(probe, climbs, settings)
+    def solve(sides: Mapping[tuple[Problem, int], float]) -> _Sides:
+        """Climbs each side from the point that exploring found, against its rival."""
+        climbs = {}
+        for (problem, sign), rival in sides.items():
+            explored = found.get((problem, sign))
+            start = explored.best if explored is not None and explored.gain > 0 else None
+            climbs[problem, sign] = Climb(problem, sign, settings, start, rival=rival)
+        _advance(probe, list(climbs.values()), settings)
+        return climbs
 
     def explored(problem: Problem, sign: int) -> float | None:
         return found[problem, sign].gain if (problem, sign) in found else None
@@ -112,17 +116,18 @@ def _finish(probe: Probe, problems: Sequence[Problem], found: _Sides, settings: 
         (problem, _FALL if (explored(problem, _FALL) or 0.0) > (explored(problem, _RISE) or 0.0) else _RISE)
         for problem in problems
     ]
-    solve(larger)
-    others = []
+    climbed = solve(dict.fromkeys(larger, 0.0))
+    others: dict[tuple[Problem, int], float] = {}
     for problem, sign in larger:
         this, other = explored(problem, sign), explored(problem, -sign)
         smaller = this is not None and other is not None and other < _CLOSE * this
         smaller = smaller or (sign == _RISE and _bounded(problem, settings.loss_floor))
         if problem.finite and (settings.both_sides or not smaller):
-            others.append((problem, -sign))
+            others[problem, -sign] = 0.0 if settings.both_sides else climbed[problem, sign].gain
         else:
             problem.settled = False
-    solve(others)
+    for (problem, _), climb in solve(others).items():
+        problem.settled = problem.settled and not climb.outrun
 
 
 def _bounded(problem: Problem, floor: float | None) -> bool:

@@ -42,6 +42,7 @@ def measure_sal(
     radius: str = ...,
     layers: LayerChoice = ...,
     tol: float = ...,
+    atol: float = ...,
     lr: float = ...,
     restarts: int | None = ...,
     seed: int = ...,
@@ -66,6 +67,7 @@ def measure_sal(
     radius: str = ...,
     layers: LayerChoice = ...,
     tol: float = ...,
+    atol: float = ...,
     lr: float = ...,
     restarts: int | None = ...,
     seed: int = ...,
@@ -89,6 +91,7 @@ def measure_sal(
     radius: str = "relative",
     layers: LayerChoice = "weights",
     tol: float = 0.01,
+    atol: float = 2e-4,
     lr: float = 0.1,
     restarts: int | None = None,
     seed: int = 0,
@@ -117,7 +120,8 @@ def measure_sal(
         norm: The ball's norm, "l2" or "linf".
         radius: "relative": the ball's radius is ``ε‖θ_l‖`` in that norm; "absolute": ``ε``.
         layers: See :func:`select_layers`.
-        tol: A side of a layer is solved when the next step promises less than ``tol`` of what was gained (fast).
+        tol: A side of a layer is solved when all further steps promise less than ``tol`` of what was gained (fast) …
+        atol: … plus this much, in the loss's own unit: layers of negligible SAL take no more steps than others (fast).
         lr: Learning rate of the SGD passes (reference). The published value is 0.1.
         restarts: Starts beside the centre: random points (pgd, 2 by default); the side of the ball opposite to the
             slope, then random points, for ascents whose gain shows a rugged loss (fast, 1 by default, 4 on probes below
@@ -145,8 +149,10 @@ def measure_sal(
             re-iterable or change between passes.
     """
     sizes = tuple(float(size) for size in ([eps] if isinstance(eps, int | float) else eps))
-    _check(sizes, steps, solver, norm, radius, tol, lr, restarts, origin_loss)
-    settings = Settings(steps, tol, lr, restarts, seed, loss_floor, both_sides, _to_stderr if progress else _silent)
+    _check(sizes, steps, solver, norm, radius, tol, atol, lr, restarts, origin_loss)
+    settings = Settings(
+        steps, tol, atol, lr, restarts, seed, loss_floor, both_sides, _to_stderr if progress else _silent
+    )
     model = _unwrapped(model)
     chosen = select_layers(model, layers)
     with borrowed(model):
@@ -188,6 +194,7 @@ def _check(
     norm: str,
     radius: str,
     tol: float,
+    atol: float,
     lr: float,
     restarts: int | None,
     origin_loss: float | None,
@@ -202,6 +209,8 @@ def _check(
             raise ValueError(f"`{name}` must be an integer of at least {least}; got {count!r}.")
     if not 0 <= tol < 1:
         raise ValueError(f"`tol` must lie in [0, 1), a part of the gain; got {tol}.")
+    if not (math.isfinite(atol) and atol >= 0):
+        raise ValueError(f"`atol` must be a finite, non-negative number, a change of the loss; got {atol}.")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"`lr` must be a finite, positive number; got {lr}.")
     if origin_loss is not None and not math.isfinite(origin_loss):

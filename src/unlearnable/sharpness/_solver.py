@@ -20,6 +20,7 @@ class Settings:
 
     steps: int
     tol: float
+    atol: float
     lr: float
     restarts: int | None
     seed: int
