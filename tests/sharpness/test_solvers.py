@@ -189,7 +189,9 @@ def test_an_absolute_tolerance_saves_steps_on_what_is_negligible() -> None:
 def test_a_side_is_left_when_its_slope_does_not_promise_to_reach_the_other() -> None:
     layer = select_layers(nn.Linear(1, 1, bias=False))[0]
     problem = Problem(layer, Ball("l2", 0.1), Reading(loss=1.0, gradient=torch.ones(1), accuracy=None))
-    settings = Settings(10, 0.01, 0.0, None, 0, 0.0, False, print)
+    settings = Settings(
+        steps=10, tol=0.01, atol=0.0, lr=0.1, restarts=0, seed=0, loss_floor=0.0, both_sides=False, report=print
+    )
     promise = 0.1 / (1 - 0.6)  # all steps together, each 0.6 of the one before
     assert Climb(problem, -1, settings, rival=2.1 * promise).done
     assert not Climb(problem, -1, settings, rival=1.9 * promise).done
