@@ -134,7 +134,7 @@ class Stages:
             "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(sys.modules[type(poison).__module__], *_private_modules(poisons), *losses),
+            "code": code_digest(sys.modules[type(poison).__module__], *_private_files(poisons), *losses),
         }
 
         def make(folder: Path) -> None:
@@ -323,10 +323,12 @@ def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[
     return poison, targets if isinstance(targets, torch.Tensor) else targets[task], data.tasks[task].channels
 
 
-def _private_modules(package: ModuleType) -> list[ModuleType]:
-    """The loaded modules of a package whose names start with an underscore: what its methods share."""
-    names = sorted(name for name in sys.modules if name.startswith(f"{package.__name__}._"))
-    return [sys.modules[name] for name in names]
+def _private_files(package: ModuleType) -> list[Path]:
+    """The files of a package whose names start with one underscore: what its methods share.
+
+    All of them, not those that happen to be loaded: a key must not depend on what the process did before.
+    """
+    return sorted(file for file in Path(str(package.__file__)).parent.glob("_*.py") if file.name != "__init__.py")
 
 
 def _waiting(what: str) -> Callable[[], None]:

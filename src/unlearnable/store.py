@@ -43,13 +43,14 @@ def digest_of(key: Any) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
-def code_digest(*modules: ModuleType) -> str:
-    """A digest of what modules (for packages: all their files) *do*: comments, layout and docstrings do not count.
+def code_digest(*sources: ModuleType | Path) -> str:
+    """A digest of what modules (for packages: all their files) or files *do*: comments, layout and docstrings do not
+    count.
 
-    Part of a key, so that results of older code are not taken for those of newer code. A module's files are read once
-    a process: editing them changes nothing in the code that is already loaded.
+    Part of a key, so that results of older code are not taken for those of newer code. A file is read once a process:
+    editing it changes nothing in the code that is already loaded.
     """
-    digests = [_source_digest(Path(str(module.__file__))) for module in modules]
+    digests = [_source_digest(source if isinstance(source, Path) else Path(str(source.__file__))) for source in sources]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
