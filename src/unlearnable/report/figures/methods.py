@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -72,17 +73,30 @@ def accuracy(one: Comparison, looks: Mapping[str, Look]) -> Figure | None:
             "yerr": cell.ud_std if cell.ud_std > 0 else None,
         }
         axes.errorbar(value, cell.ud, fmt=of.marker[1], color=of.colour, capsize=2, markersize=5, linewidth=1, **errors)
-        place = {"xytext": (4, 4), "ha": "left"} if value < 0.6 else {"xytext": (-4, 4), "ha": "right"}
-        axes.annotate(cell.first.label, (value, cell.ud), textcoords="offset points", fontsize=7, **place)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set(xlabel="test accuracy, last epoch", ylabel="UD")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    _name(axes, {cell.first.label: (cell.figure("test_acc")[0], cell.ud) for cell in shown})
     correlation = one.correlation()
     if not math.isnan(correlation.low):
         axes.set_title(
             f"Spearman's ρ = {correlation.rho:.2f} [{correlation.low:.2f}, {correlation.high:.2f}], n = {correlation.n}"
         )
     return figure
+
+
+def _name(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Writes each point's name beside it, one above the other where points are close."""
+    right = axes.get_xlim()[1] - 0.2 * (axes.get_xlim()[1] - axes.get_xlim()[0])
+    heights: list[tuple[float, float]] = []
+    for name, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
+        column, row = axes.transData.transform((x, y)) * 72 / axes.figure.dpi  # in points
+        lift = 4.0
+        while any(abs(column - other) < 35 and abs(row + lift - height) < 7 for other, height in heights):
+            lift += 1
+        heights.append((column, row + lift))
+        side, align = (4, "left") if x < right else (-4, "right")
+        axes.annotate(name, (x, y), textcoords="offset points", fontsize=7, xytext=(side, lift), ha=align)
 
 
 def sal_maps(one: Comparison) -> Figure:
