@@ -181,6 +181,7 @@ def test_an_absolute_tolerance_saves_steps_on_what_is_negligible() -> None:
     loose = measure_sal(model, loss_fn, batches, eps=0.001, atol=1e-3, tol=0.001, both_sides=True)
     assert loose.forwards < exact.forwards
     assert np.all(loose.values >= exact.values - 3e-3)
+    assert np.all(measure_sal(model, loss_fn, batches, eps=1e-5).values > 0)  # far below `atol`, and not 0
     for wrong in (-1e-3, float("nan")):
         with pytest.raises(ValueError, match="atol"):
             measure_sal(model, loss_fn, batches, atol=wrong)

@@ -104,9 +104,8 @@ class Climb:
     def _check(self) -> None:
         """Stops when what is to come is not worth another step."""
         promised = self.length * self.slope
-        self.done = (
-            self.tried >= self.settings.steps or promised <= 0 or self._to_come() <= self._tolerance() or self.outrun
-        )
+        small = self.tried > 0 and self._to_come() <= self._tolerance()  # the first step is taken, however small
+        self.done = self.tried >= self.settings.steps or promised <= 0 or small or self.outrun
 
     @property
     def outrun(self) -> bool:
