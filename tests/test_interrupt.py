@@ -33,15 +33,20 @@ def start(folder: Path, job: str) -> subprocess.Popen[str]:
     )
 
 
+def rest_after(job: subprocess.Popen[str], text: str, number: signal.Signals, *, timeout: float) -> str:
+    """Sends a signal once the job has written a line with `text`; what it writes from there on."""
+    assert job.stdout is not None
+    for line in job.stdout:
+        if text in line:
+            job.send_signal(number)
+            break
+    return job.communicate(timeout=timeout)[0]
+
+
 @pytest.mark.timeout(600)
 def test_a_job_that_is_terminated_does_not_count_as_a_success(tmp_path: Path) -> None:
     job = start(tmp_path, "terminated")
-    assert job.stdout is not None
-    for line in job.stdout:
-        if "epoch 1/4" in line:
-            job.send_signal(signal.SIGTERM)
-            break
-    output = job.communicate(timeout=240)[0]
+    output = rest_after(job, "epoch 1/4", signal.SIGTERM, timeout=240)
     assert job.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), output  # as a shell, or the system, says it
     assert not (tmp_path / "terminated" / "result.json").exists()
 
@@ -50,12 +55,7 @@ def test_a_job_that_is_terminated_does_not_count_as_a_success(tmp_path: Path) ->
 def test_an_interrupted_job_started_again_completes_with_the_figures_of_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = start(tmp_path, "whole")
     interrupted = start(tmp_path, "interrupted")
-    assert interrupted.stdout is not None
-    for line in interrupted.stdout:
-        if "epoch 2/4" in line:
-            interrupted.send_signal(signal.SIGINT)
-            break
-    rest = interrupted.communicate(timeout=120)[0]
+    rest = rest_after(interrupted, "epoch 2/4", signal.SIGINT, timeout=120)
     assert interrupted.returncode != 0
     assert not (tmp_path / "interrupted" / "result.json").exists()
     assert "epoch 4/4" not in rest

@@ -328,7 +328,7 @@ def _private_files(package: ModuleType) -> list[Path]:
 
     All of them, not those that happen to be loaded: a key must not depend on what the process did before.
     """
-    return sorted(file for file in Path(str(package.__file__)).parent.glob("_*.py") if file.name != "__init__.py")
+    return sorted(Path(str(package.__file__)).parent.glob("_[!_]*.py"))
 
 
 def _waiting(what: str) -> Callable[[], None]:

@@ -198,6 +198,24 @@ def test_a_side_is_left_when_its_slope_does_not_promise_to_reach_the_other() -> 
     assert not Climb(problem, -1, settings, rival=1.9 * promise).done
 
 
+def test_a_side_that_was_left_does_not_count_as_solved() -> None:
+    # L = w + 50 w² at w = 0, |v| ≤ 0.1: a rise of 0.6; the fall is 0.005, and its slope promises 0.25 at the most.
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.zero_()
+
+    def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs + 50 * outputs.square()).mean()
+
+    batches = [(torch.ones(1, 1), torch.ones(1))]
+    left, both = (
+        measure_sal(model, loss_fn, batches, eps=0.1, radius="absolute", loss_floor=None, both_sides=sides)
+        for sides in (False, True)
+    )
+    assert left.values[0] == both.values[0] == pytest.approx(0.6, rel=1e-5)
+    assert not left.settled[0]
+    assert both.settled[0]
+
+
 def test_a_loss_without_floor_keeps_its_falls() -> None:
     # L = w²/2 − 10 w at w = 1 (L = −9.5): the fall is larger than the rise and than any floor at 0 would let it be.
     model = nn.Linear(1, 1, bias=False)

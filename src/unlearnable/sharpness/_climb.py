@@ -32,7 +32,11 @@ class Climb:
         committed: Go on from ``start`` whatever the loss there; otherwise the centre's own step is tried too where
             ``start`` disappoints.
         rival: The gain that this side has to exceed to matter. The climb ends where twice what it promises does not
-            reach so far.
+            reach so far, unless both sides are asked for.
+
+    Attributes:
+        done: Whether there is nothing more to try.
+        left: Whether it ended only because it would not reach its rival.
     """
 
     def __init__(
@@ -54,7 +58,8 @@ class Climb:
         self.done = False
         self._rate = _RATE
         self._left_centre = False
-        self._given, self._committed, self._rival = start, committed, rival
+        self._given, self._committed = start, committed
+        self._rival = 0.0 if settings.both_sides else rival
         self._aim()
         if sign < 0 and settings.loss_floor is not None and self.slope > 0:
             # A fall ends at the floor: going further than the slope needs to get there is bound to overshoot.
@@ -62,7 +67,7 @@ class Climb:
         self.promise = self.length * self.slope
         self._check()
         if start is not None:
-            self.done = False
+            self.done = self.left = False
 
     def point(self) -> Point:
         """The next point to evaluate, without a gradient where it will be the last."""
@@ -105,12 +110,9 @@ class Climb:
         """Stops when what is to come is not worth another step."""
         promised = self.length * self.slope
         small = self.tried > 0 and self._to_come() <= self._tolerance()  # the first step is taken, however small
-        self.done = self.tried >= self.settings.steps or promised <= 0 or small or self.outrun
-
-    @property
-    def outrun(self) -> bool:
-        """Whether this side is not going to reach its rival."""
-        return self.gain + _MARGIN * self._to_come() < self._rival
+        solved = self.tried >= self.settings.steps or promised <= 0 or small
+        self.left = not solved and self.gain + _MARGIN * self._to_come() < self._rival
+        self.done = solved or self.left
 
     def _tolerance(self) -> float:
         return self.settings.tol * self.gain + self.settings.atol

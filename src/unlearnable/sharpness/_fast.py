@@ -80,11 +80,12 @@ def _explore(probe: Probe, twins: Mapping[Problem, Problem], restarts: int, sett
     descents = {}
     for problem, twin in open_twins.items():
         if twin.finite and (settings.both_sides or not _bounded(twin, settings.loss_floor)):
-            rival = 0.0 if settings.both_sides else _CLOSE * best[problem].gain
-            descents[problem, _FALL] = Climb(twin, _FALL, settings, rival=rival)
+            descents[problem, _FALL] = Climb(twin, _FALL, settings, rival=_CLOSE * best[problem].gain)
         else:
             twin.settled = False
     _advance(probe, list(descents.values()), settings)
+    for climb in descents.values():
+        climb.problem.settled = not climb.left
     return found | descents
 
 
@@ -103,8 +104,8 @@ def _finish(probe: Probe, problems: Sequence[Problem], found: _Sides, settings: 
         """Climbs each side from the point that exploring found, against its rival."""
         climbs = {}
         for (problem, sign), rival in sides.items():
-            explored = found.get((problem, sign))
-            start = explored.best if explored is not None and explored.gain > 0 else None
+            before = found.get((problem, sign))
+            start = before.best if before is not None and before.gain > 0 else None
             climbs[problem, sign] = Climb(problem, sign, settings, start, rival=rival)
         _advance(probe, list(climbs.values()), settings)
         return climbs
@@ -123,11 +124,11 @@ def _finish(probe: Probe, problems: Sequence[Problem], found: _Sides, settings: 
         smaller = this is not None and other is not None and other < _CLOSE * this
         smaller = smaller or (sign == _RISE and _bounded(problem, settings.loss_floor))
         if problem.finite and (settings.both_sides or not smaller):
-            others[problem, -sign] = 0.0 if settings.both_sides else climbed[problem, sign].gain
+            others[problem, -sign] = climbed[problem, sign].gain
         else:
             problem.settled = False
     for (problem, _), climb in solve(others).items():
-        problem.settled = problem.settled and not climb.outrun
+        problem.settled = not climb.left
 
 
 def _bounded(problem: Problem, floor: float | None) -> bool:

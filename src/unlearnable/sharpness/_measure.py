@@ -120,8 +120,10 @@ def measure_sal(
         norm: The ball's norm, "l2" or "linf".
         radius: "relative": the ball's radius is ``ε‖θ_l‖`` in that norm; "absolute": ``ε``.
         layers: See :func:`select_layers`.
-        tol: A side of a layer is solved when all further steps promise less than ``tol`` of what was gained (fast) …
-        atol: … plus this much, in the loss's own unit: layers of negligible SAL take no more steps than others (fast).
+        tol: A side of a layer is solved when all further steps promise less than ``tol`` × what was gained + ``atol``
+            (fast).
+        atol: A change of the loss, in its own unit, so that layers of negligible SAL take no more steps than others
+            (fast).
         lr: Learning rate of the SGD passes (reference). The published value is 0.1.
         restarts: Starts beside the centre: random points (pgd, 2 by default); the side of the ball opposite to the
             slope, then random points, for ascents whose gain shows a rugged loss (fast, 1 by default, 4 on probes below

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def accuracy(one: Comparison, looks: Mapping[str, Look]) -> Figure | None:
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set(xlabel="test accuracy, last epoch", ylabel="UD")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    _name(axes, {cell.first.label: (cell.figure("test_acc")[0], cell.ud) for cell in shown})
+    _name(axes, [(cell.first.label, cell.figure("test_acc")[0], cell.ud) for cell in shown])
     correlation = one.correlation()
     if not math.isnan(correlation.low):
         axes.set_title(
@@ -85,11 +85,11 @@ def accuracy(one: Comparison, looks: Mapping[str, Look]) -> Figure | None:
     return figure
 
 
-def _name(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+def _name(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """Writes each point's name beside it, one above the other where points are close."""
     right = axes.get_xlim()[1] - 0.2 * (axes.get_xlim()[1] - axes.get_xlim()[0])
     heights: list[tuple[float, float]] = []
-    for name, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
+    for name, x, y in sorted(points, key=lambda point: point[2]):
         column, row = axes.transData.transform((x, y)) * 72 / axes.figure.dpi  # in points
         lift = 4.0
         while any(abs(column - other) < 35 and abs(row + lift - height) < 7 for other, height in heights):
