@@ -145,11 +145,13 @@ def test_bad_input_ends_with_a_message_and_no_traceback(arguments: list[str], me
     assert not (tmp_path / "store").exists()
 
 
-def test_an_output_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["clean", "${choices.poison}"])  # the default folder's name has the choice in it
+def test_an_output_folder_that_cannot_be_made_is_said(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = run(*SMOKE, f"hydra.run.dir={tmp_path}/file/job", store=tmp_path / "store")
+    done = run(*SMOKE, "poison=clean", f"hydra.run.dir={tmp_path}/file/{name}", store=tmp_path / "store")
     assert done.returncode not in (0, None)
-    assert f"`hydra.run.dir` = {tmp_path}/file/job" in (done.stdout + done.stderr).replace("\n", "")
+    assert f"`hydra.run.dir` = {tmp_path}/file/clean" in (done.stdout + done.stderr).replace("\n", "")
+    assert "Warning" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

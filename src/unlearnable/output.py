@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
@@ -17,6 +18,7 @@ class OutputFolder(Callback):
 
     @override
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        HydraConfig.instance().set_config(config)  # as Hydra will in a moment: the folder's name may ask for it
         self._check("hydra.run.dir", config.hydra.run.dir)
 
     @override
