@@ -73,7 +73,7 @@ def test_descending_lowers_the_mean_normalised_loss() -> None:
     made: Any = poison(noise_steps=8).for_targets(targets, TASKS)
     torch.manual_seed(0)
     net = module.make_multi_task_net(poison().surrogate, TASKS).eval().requires_grad_(False)
-    batch = module.Batch(images.float() / 255, labels, torch.arange(len(images)))
+    batch = module.Batch(images, labels, torch.arange(len(images)))
     scale = made._losses(net(batch.images), batch)
     noise = made._descend(net, batch, torch.zeros_like(batch.images), scale)
     after = made._losses(net(batch.images + noise), batch) / scale

@@ -137,9 +137,9 @@ class Poison(Method):
         poisoned, finished = _open_result(data, len(parts))
         for number, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
             if not finished[number]:
-                noise = perturb(data.read(part), data.stream("perturb", number))
-                clean = data.images[part].to(noise.device)
-                poisoned[part] = round_to_grid(clean, noise, self.radius, self.norm).cpu()
+                batch = data.read(part)
+                noise = perturb(batch, data.stream("perturb", number))
+                poisoned[part] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()
                 finished[number] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()
 

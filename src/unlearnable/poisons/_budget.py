@@ -72,23 +72,23 @@ def round_to_grid(
     clean = images.to(noise.dtype)
     if norm == "linf":
         limit = math.floor(radius * LEVELS + _SLACK)
-        return (clean + (noise * LEVELS).round_().clamp_(-limit, limit)).clamp_(0, LEVELS).to(torch.uint8)
+        return (noise * LEVELS).round_().clamp_(-limit, limit).add_(clean).clamp_(0, LEVELS).to(torch.uint8)
 
     if norm == "l0":
         change = _rounded(clean, noise * LEVELS)
-        return (clean + change * _largest_pixels(change, int(radius))).to(torch.uint8)
+        return change.mul_(_largest_pixels(change, int(radius))).add_(clean).to(torch.uint8)
 
     scaled, limit_l2 = noise * LEVELS, radius * LEVELS + _SLACK
     change = _rounded(clean, scaled)
     over = (_l2(change) > limit_l2).flatten().nonzero().squeeze(1)
     if len(over):
         change[over] = _shrunk_to_fit(clean[over], scaled[over], limit_l2)
-    return (clean + change).to(torch.uint8)
+    return change.add_(clean).to(torch.uint8)
 
 
 def _rounded(clean: Tensor, scaled: Tensor) -> Tensor:
     """The change in whole levels that is left of noise in levels, after rounding and clipping."""
-    return (clean + scaled.round()).clamp_(0, LEVELS).sub_(clean)
+    return scaled.round().add_(clean).clamp_(0, LEVELS).sub_(clean)
 
 
 def _shrunk_to_fit(clean: Tensor, scaled: Tensor, limit: float) -> Tensor:

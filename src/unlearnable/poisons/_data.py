@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -18,12 +19,18 @@ RESIDENT_BYTES = 2**30
 """Up to this size images move to the accelerator, and scratch tensors stay in memory, as a whole."""
 
 
-class Batch(NamedTuple):
-    """Images in [0, 1] and labels on the device, and their rows in the training set (on the CPU)."""
+@dataclass(frozen=True)
+class Batch:
+    """8-bit images and labels on the device, and their rows in the training set (on the CPU)."""
 
-    images: Float[Tensor, "b c h w"]
+    levels: UInt8[Tensor, "b c h w"]
     labels: Int64[Tensor, " b"]
     rows: Int64[Tensor, " b"]
+
+    @cached_property
+    def images(self) -> Float[Tensor, "b c h w"]:
+        """The images in [0, 1], in the layout that convolutions like; made when a method asks for them."""
+        return self.levels.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,8 @@ class TrainingSet:
     def read(self, rows: Int64[Tensor, " b"]) -> Batch:
         """Returns the images and labels of these rows."""
         index = rows.to(self._source.device)
-        images = self._source[index].to(self.device, non_blocking=True)
-        images = images.float().div_(255).contiguous(memory_format=torch.channels_last)
-        return Batch(images, self.labels[rows].to(self.device), rows)
+        levels = self._source[index].to(self.device, non_blocking=True)
+        return Batch(levels, self.labels[rows].to(self.device), rows)
 
     def batches(
         self, size: int, *, shuffle: torch.Generator | None = None, rows: Int64[Tensor, " m"] | None = None

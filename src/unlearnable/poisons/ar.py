@@ -61,7 +61,7 @@ class AR(Poison):
         min_response: float | None = None,
         max_value: float = 5.0,
         max_candidates: int = 400_000,
-        batch_size: int = 512,
+        batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm == "l0":
@@ -102,7 +102,7 @@ class AR(Poison):
             start = torch.randn(len(batch.rows), channels, height + _MARGIN, width + _MARGIN, generator=generator).to(
                 data.device
             )
-            noise = autoregress(coefficients[batch.labels], start)[:, :, _MARGIN:, _MARGIN:]
+            noise = autoregress(coefficients[batch.labels], start)[:, :, _MARGIN:, _MARGIN:].contiguous()
             flat = noise.flatten(1)
             length = flat.norm(dim=1) if self.norm == "l2" else flat.abs().amax(1)
             if not torch.isfinite(length).all() or (length == 0).any():
@@ -157,25 +157,20 @@ def autoregress(coefficients: Float[Tensor, "n c 3 3"], start: Float[Tensor, "n 
     """Runs one process per image and channel from the first two rows and columns of `start`.
 
     A value depends on its upper left window alone, so all values of one anti-diagonal follow from the four
-    anti-diagonals before it: h + w steps for the whole batch instead of h·w.
+    anti-diagonals before it: h + w steps for the whole batch instead of h·w. With the images in the last place an
+    anti-diagonal is every (w − 1)-th row of one matrix, a view, and each step runs along memory.
     """
     count, channels, height, width = start.shape
-    # Skewed: diagonal[d][..., i] is x[i, d − i].
-    row = torch.arange(height, device=start.device)
-    column = torch.arange(height + width - 1, device=start.device)[:, None] - row
-    inside = (column >= 0) & (column < width)
-    skewed = start[:, :, row.expand_as(column), column.clamp(0, width - 1)].permute(2, 0, 1, 3).contiguous()
-    weights = {(p, q): coefficients[:, :, 2 - p, 2 - q, None] for p in range(3) for q in range(3) if p + q > 0}
+    cells = start.permute(2, 3, 0, 1).reshape(height * width, count * channels).contiguous()
+    # How far back each neighbour lies among the cells, and its weight for every image and channel.
+    window = [(p * width + q, coefficients[:, :, 2 - p, 2 - q].flatten()) for p in range(3) for q in range(3) if p + q]
     for diagonal in range(4, height + width - 1):
-        first, last = max(2, diagonal - width + 1), min(height - 1, diagonal - 2)
-        value = torch.zeros(count, channels, last - first + 1, dtype=start.dtype, device=start.device)
-        for (p, q), weight in weights.items():
-            value.addcmul_(weight, skewed[diagonal - p - q, :, :, first - p : last - p + 1])
-        skewed[diagonal, :, :, first : last + 1] = value
-    result = torch.empty_like(start)
-    where = inside.nonzero()
-    result[:, :, where[:, 1], column[inside]] = skewed[where[:, 0], :, :, where[:, 1]].permute(1, 2, 0)
-    return result
+        top, bottom = max(2, diagonal - width + 1), min(height - 1, diagonal - 2)
+        first, last = top * (width - 1) + diagonal, bottom * (width - 1) + diagonal
+        value = cells[first : last + 1 : width - 1].zero_()
+        for back, weight in window:
+            value.addcmul_(weight, cells[first - back : last - back + 1 : width - 1])
+    return cells.view(height, width, count, channels).permute(2, 3, 0, 1)
 
 
 def matching_filter(coefficients: Float[Tensor, "n c 3 3"]) -> Float[Tensor, "n c 3 3"]:

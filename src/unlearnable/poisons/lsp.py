@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Float64
@@ -12,6 +13,8 @@ from unlearnable.poisons._base import Perturb, Poison
 from unlearnable.poisons._budget import Norm
 from unlearnable.poisons._checks import at_least_one, positive
 from unlearnable.poisons._data import Batch, TrainingSet
+
+_CACHE_BYTES = 2**28
 
 
 class LSP(Poison):
@@ -40,7 +43,7 @@ class LSP(Poison):
         fraction: float | Sequence[int] = 1.0,
         patch_size: int | None = None,
         class_sep: float = 10.0,
-        batch_size: int = 1024,
+        batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm == "l0":
@@ -58,15 +61,15 @@ class LSP(Poison):
         rows, columns = -(-height // patch), -(-width // patch)
         size = channels * rows * columns
         centres = self._centres(data.num_classes, size, data.stream("lsp", "centres"))
+        # As many of the A_k as _CACHE_BYTES hold: all of the usual ones, few where patches are single pixels.
+        mixing = lru_cache(max(1, _CACHE_BYTES // (8 * size**2)))(partial(self.mixing, data, size=size))
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:
             coarse = torch.empty(len(batch.rows), size, dtype=torch.float64)
             labels = batch.labels.cpu()
             for label in labels.unique().tolist():
                 members = labels == label
-                coarse[members] = self.draw(
-                    centres[label], self.mixing(data, label, size), int(members.sum()), generator
-                )
+                coarse[members] = self.draw(centres[label], mixing(label), int(members.sum()), generator)
             fine = coarse.to(data.device, torch.float32).view(-1, channels, rows, columns)
             fine = fine.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[:, :, :height, :width]
             flat = fine.flatten(1)
@@ -77,7 +80,7 @@ class LSP(Poison):
 
     @staticmethod
     def mixing(data: TrainingSet, label: int, size: int) -> Float64[Tensor, "d d"]:
-        """A_k: drawn from the class's own stream when needed, since all of them at once can be gigabytes."""
+        """A_k: drawn from the class's own stream, so that it is the same whenever it is needed."""
         generator = data.stream("lsp", "mixing", label)
         return torch.rand(size, size, generator=generator, dtype=torch.float64) * 2 - 1
 

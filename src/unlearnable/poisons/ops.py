@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
+from unlearnable.poisons._budget import LEVELS, Norm
 from unlearnable.poisons._data import Batch, TrainingSet
 
 Spread = Literal["variance", "std"]
@@ -46,7 +46,7 @@ class OPS(Poison):
         norm: Norm = "l0",
         fraction: float | Sequence[int] = 1.0,
         spread: Spread = "variance",
-        batch_size: int = 1024,
+        batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm != "l0":
@@ -61,10 +61,10 @@ class OPS(Poison):
         places, colours = places.to(data.device), colours.to(data.device)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001
-            flat = batch.images.flatten(2)
+            flat = batch.levels.flatten(2)
             index = places[batch.labels].unsqueeze(1).expand(-1, flat.shape[1], -1)
-            change = colours[batch.labels].movedim(2, 1) - flat.gather(2, index)
-            return torch.zeros_like(flat).scatter_(2, index, change).view_as(batch.images)
+            change = colours[batch.labels].movedim(2, 1) - flat.gather(2, index) / LEVELS
+            return torch.zeros(flat.shape, device=flat.device).scatter_(2, index, change).view(batch.levels.shape)
 
         return perturb
 
@@ -95,17 +95,18 @@ class OPS(Poison):
         """G for all colours and pixels at once, from sums of powers that one pass over the class collects.
 
         As ξ_c is 0 or 1, |x_c − ξ_c| is ξ_c + (1 − 2ξ_c)·x_c: linear in x, so the two moments of the sum over channels
-        follow from the means and the covariance of the channels, and the eight colours need no eight passes.
+        follow from the means and the covariance of the channels, and the eight colours need no eight passes. Moments
+        are taken in grey levels, whose sums over up to 257 images are whole numbers that floats hold exactly.
         """
         channels = data.shape[0]
         pixels = data.shape[1] * data.shape[2]
         first = torch.zeros(channels, pixels, dtype=torch.float64)
         second = torch.zeros(channels, channels, pixels, dtype=torch.float64)
         for batch in data.batches(self.batch_size, rows=members):
-            flat = batch.images.flatten(2).double().cpu()
-            first += flat.sum(0)
-            second += torch.einsum("ncp,ndp->cdp", flat, flat)
-        mean, moment = first / len(members), second / len(members)
+            flat = batch.levels.float().flatten(2)
+            first += flat.sum(0).cpu()
+            second += torch.stack([(flat[:, c, None] * flat).sum(0) for c in range(channels)]).cpu()
+        mean, moment = first / (LEVELS * len(members)), second / (LEVELS**2 * len(members))
         sign = 1 - 2 * palette.double()
         offset = palette.double().sum(1, keepdim=True)
         change = offset + sign @ mean  # mean of the sum over channels

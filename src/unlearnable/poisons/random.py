@@ -34,7 +34,7 @@ class RandomNoise(Poison):
         norm: Norm = "linf",
         fraction: float | Sequence[int] = 1.0,
         classwise: bool = True,
-        batch_size: int = 1024,
+        batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         self.classwise = classwise
@@ -59,5 +59,5 @@ class RandomNoise(Poison):
         return torch.where(chosen.view(count, 1, *shape[1:]), signs, torch.nan)
 
     def _fit(self, noise: Tensor, batch: Batch) -> Tensor:
-        noise = noise.to(batch.images.device)
+        noise = noise.to(batch.labels.device)
         return (noise - batch.images).nan_to_num(0.0) if self.norm == "l0" else noise
