@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -41,11 +39,6 @@ class UNet(nn.Module):
         out = self.dconv_up2(torch.cat([_twice(out), second], dim=1))
         out = self.dconv_up1(torch.cat([_twice(out), first], dim=1))
         return torch.tanh(self.conv_last(out))
-
-    @staticmethod
-    def copy_of(net: nn.Module) -> nn.Module:
-        """A frozen copy in train mode: batch normalisation by the batch, as in the net that is being trained."""
-        return copy.deepcopy(net).train().requires_grad_(False)
 
 
 def _double_convolution(inputs: int, outputs: int) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,13 +38,13 @@ class DC(Poison):
         radius: ρ, see `Poison`.
         norm: `linf`, as in the paper, where the generator's output is in [−ρ, ρ]; others project it.
         fraction: See `Poison`.
-        trials: Trials T; the paper's are 500.
-        epochs: Epochs of the victim in each trial.
+        trials: Trials T; the paper's are 500, the public code's up to 1,000.
+        epochs: Epochs of the victim in each trial; the public code's are 20 on CIFAR-10 and 1 on MNIST.
         lr: α_f of the victim's plain gradient steps.
         generator_lr: α_a, of Adam.
         width: Channels of the generator's first stage; the public code's are 64.
         generator_path: A trained generator's state dict, such as the public benchmark's; then no training.
-        train_batch_size: Batch size of victim and generator.
+        train_batch_size: Batch size of victim and generator; the public code's are 256 on CIFAR-10 and 64 on MNIST.
         batch_size: See `Poison`.
     """
 
@@ -129,7 +130,7 @@ class DC(Poison):
         torch.default_generator.manual_seed(data.stream("dc", "victim", trial).initial_seed())
         victim = build(self.surrogate, data).train()
         names, parameters = zip(*victim.named_parameters(), strict=True)
-        old = UNet.copy_of(generator)
+        old = freeze(copy.deepcopy(generator))
         generator.train()
         order = data.stream("dc", "order", trial)
         for _ in range(self.epochs):
