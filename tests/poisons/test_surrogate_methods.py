@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,8 @@ from torch.testing import assert_close
 
 from tests._inputs import seeded
 from unlearnable import poisons
+from unlearnable.data import Digits
+from unlearnable.models import tiny_resnet
 from unlearnable.poisons._augment import crop_and_flip
 from unlearnable.poisons._data import TrainingSet
 from unlearnable.poisons._surrogate import train_surrogate
@@ -135,6 +139,31 @@ def test_dc_s_generator_makes_a_victim_s_step_worse_for_clean_data() -> None:
     poisoned = method.apply(images, labels, num_classes=4, seed=0)
     random = poisons.RandomNoise(radius=2 * RADIUS, classwise=False).apply(images, labels, num_classes=4, seed=0)
     assert clean_loss_after_training(poisoned) > clean_loss_after_training(random) + 0.02
+
+
+def test_dc_at_its_radius_for_mnist_takes_accuracy_on_real_digits() -> None:
+    train, test = Digits().load()
+    small = partial(tiny_resnet, width=8, stem_stride=2)
+    method = poisons.DC(
+        surrogate=small, radius=0.3, trials=8, epochs=2, lr=0.1, generator_lr=2e-3, width=8, train_batch_size=64
+    )
+    poisoned = method.apply(train.images, train.labels, num_classes=10, seed=0)
+
+    def accuracy_after_training(images: torch.Tensor) -> float:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            net = small(num_classes=10)
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+            for _ in range(6):
+                for rows in torch.randperm(len(images)).split(50):
+                    optimizer.zero_grad()
+                    F.cross_entropy(net(images[rows].float() / 255), train.labels[rows]).backward()
+                    optimizer.step()
+        with torch.no_grad():
+            return float((net.eval()(test.images.float() / 255).argmax(1) == test.labels).float().mean())
+
+    assert accuracy_after_training(train.images) > 0.93
+    assert accuracy_after_training(poisoned) < 0.8
 
 
 def test_dc_loads_a_generator_of_the_published_layout(tmp_path: object) -> None:
