@@ -17,7 +17,7 @@ from unlearnable.poisons._data import RESIDENT_BYTES, Batch, TrainingSet
 from unlearnable.poisons._method import Method
 
 Perturb = Callable[[Batch, Generator], Float[Tensor, "b c h w"]]
-"""Maps a batch, and a generator of its own, to its noise on the [0, 1] scale."""
+"""Maps a batch, and a generator of its own, to its noise: on the [0, 1] scale, on the batch's device."""
 
 
 class Poison(Method):
