@@ -27,6 +27,13 @@ def test_diagonals_give_what_the_definition_gives(shape: tuple[int, int]) -> Non
     assert_close(autoregress(coefficients, start), one_by_one(coefficients, start))
 
 
+def test_the_start_is_left_as_it_was() -> None:
+    start = torch.randn(1, 1, 8, 8, generator=seeded(1))
+    before = start.clone()
+    autoregress(draw_coefficients(1, 1, seeded(0)), start)
+    assert torch.equal(start, before)
+
+
 def test_coefficients_sum_to_one_and_the_last_is_zero() -> None:
     coefficients = draw_coefficients(50, 3, seeded(0))
     assert_close(coefficients.sum((2, 3)), torch.ones(50, 3), atol=1e-3, rtol=1e-3)

@@ -16,7 +16,7 @@ from unlearnable.data import Digits
 from unlearnable.models import tiny_resnet
 from unlearnable.poisons._augment import crop_and_flip
 from unlearnable.poisons._data import TrainingSet
-from unlearnable.poisons._surrogate import train_surrogate
+from unlearnable.poisons._surrogate import loss_and_accuracy, train_surrogate
 
 from ._inputs import RADIUS, TinyNet, image_set
 
@@ -150,17 +150,11 @@ def test_dc_at_its_radius_for_mnist_takes_accuracy_on_real_digits() -> None:
     poisoned = method.apply(train.images, train.labels, num_classes=10, seed=0)
 
     def accuracy_after_training(images: torch.Tensor) -> float:
+        cpu = torch.device("cpu")
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            net = small(num_classes=10)
-            optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
-            for _ in range(6):
-                for rows in torch.randperm(len(images)).split(50):
-                    optimizer.zero_grad()
-                    F.cross_entropy(net(images[rows].float() / 255), train.labels[rows]).backward()
-                    optimizer.step()
-        with torch.no_grad():
-            return float((net.eval()(test.images.float() / 255).argmax(1) == test.labels).float().mean())
+            net = train_surrogate(small, TrainingSet(images, train.labels, 10, 0, cpu), epochs=8, augment=False)
+        return loss_and_accuracy(net, TrainingSet(test.images, test.labels, 10, 0, cpu))[1]
 
     assert accuracy_after_training(train.images) > 0.93
     assert accuracy_after_training(poisoned) < 0.8

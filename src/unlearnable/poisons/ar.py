@@ -161,7 +161,8 @@ def autoregress(coefficients: Float[Tensor, "n c 3 3"], start: Float[Tensor, "n 
     anti-diagonal is every (w − 1)-th row of one matrix, a view, and each step runs along memory.
     """
     count, channels, height, width = start.shape
-    cells = start.permute(2, 3, 0, 1).reshape(height * width, count * channels).contiguous()
+    # A copy in any case: of one image and channel the reshaped start would be a view, and be written over.
+    cells = start.permute(2, 3, 0, 1).clone(memory_format=torch.contiguous_format).view(height * width, -1)
     # How far back each neighbour lies among the cells, and its weight for every image and channel.
     window = [(p * width + q, coefficients[:, :, 2 - p, 2 - q].flatten()) for p in range(3) for q in range(3) if p + q]
     for diagonal in range(4, height + width - 1):
