@@ -12,7 +12,7 @@ def main(config: DictConfig) -> float | None:
 
     Heavy libraries load only now, so `--help` and `--cfg` answer at once.
     """
-    from unlearnable.jobs import run_job
+    from unlearnable.app.job import run_job
 
     return run_job(config)
 

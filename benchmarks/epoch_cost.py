@@ -18,7 +18,8 @@ import torch.nn.functional as F
 
 from _setting import batched, built, cifar10, table, timed, train
 from sal import narrow_resnet18
-from unlearnable.sharpness import measure_sal, select_layers
+from unlearnable.measures.sal import measure_sal
+from unlearnable.probing.layers import select_layers
 
 IMAGES, STEPS = 50_000, 10
 

@@ -24,11 +24,11 @@ from torch.nn import functional as F
 
 from unlearnable import poisons
 from unlearnable.models import tiny_resnet
-from unlearnable.poisons._base import Poison
-from unlearnable.poisons._budget import Norm, round_to_grid
-from unlearnable.poisons._kernel import mean_prediction, tangent_kernel
-from unlearnable.poisons._surrogate import channels_last
-from unlearnable.poisons._unet import UNet
+from unlearnable.poisons.image.base import Poison
+from unlearnable.poisons.image.budget import Norm, round_to_grid
+from unlearnable.poisons.image.surrogate import channels_last
+from unlearnable.poisons.image.tangent_kernel import mean_prediction, tangent_kernel
+from unlearnable.poisons.image.unet import UNet
 
 BATCH, TRAIN_BATCH, NOISE_BATCH, CLASSES, RADIUS = 256, 128, 128, 10, 8 / 255
 NETLESS = ("ops", "lsp", "ar", "random")

@@ -17,9 +17,9 @@ import numpy as np
 import torch.nn.functional as F
 
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
-from unlearnable.distance import distance_report
+from unlearnable.distances.count import distance_report
+from unlearnable.measures.sal import measure_sal
 from unlearnable.models import tiny_resnet
-from unlearnable.sharpness import measure_sal
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
+from unlearnable.measures.sal import measure_sal
 from unlearnable.models import resnet18, tiny_resnet
-from unlearnable.sharpness import measure_sal
 
 
 def narrow_resnet18(width: int) -> nn.Module:

@@ -8,8 +8,8 @@ import pytest
 
 from tests._inputs import composed
 from tests.test_data import write_hub
+from unlearnable.app.job import _message
 from unlearnable.experiment import run
-from unlearnable.jobs import _message
 
 
 def message_of(folder: Path, *overrides: str) -> str:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unlearnable.distance import (
+from unlearnable.distances.count import (
     convergence_epoch,
     distance_report,
     learnability_threshold,
     learnable_layers,
     unlearnable_distance,
 )
-from unlearnable.spread import distance_spread
+from unlearnable.distances.spread import distance_spread
 
 # Two epochs, four layers. Epoch 1 splits into {0.1, 0.3} and {1.0, 1.4}: centres 0.2 and 1.2, mid-point 0.7. Epoch 2 into
 # {0.1, 0.1, 0.1} and {0.9}: centres 0.1 and 0.9, mid-point 0.5. β = 0.6.

@@ -14,10 +14,11 @@ import pytest
 from tests._inputs import composed
 from tests._wandb_reader import OfflineRun, payloads, read_runs
 from unlearnable.experiment import run
-from unlearnable.loggers import JobInfo, LoggerWarning, csv_logger
-from unlearnable.report import wandb_content
+from unlearnable.loggers import wandb_content
+from unlearnable.loggers.base import JobInfo, LoggerWarning
+from unlearnable.loggers.csv import csv_logger
+from unlearnable.loggers.wandb import wandb_logger
 from unlearnable.report.build import build, read
-from unlearnable.wandb_logging import wandb_logger
 
 SMOKE = ("experiment=smoke", "logger=wandb", "logger.mode=offline")
 

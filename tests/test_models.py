@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 from torch import nn
 
 from tests._inputs import ROOT, composed, seeded
+from unlearnable.measures.sal import measure_sal
 from unlearnable.models import resnet18, timm_model, tiny_resnet
-from unlearnable.sharpness import measure_sal, select_layers
+from unlearnable.probing.layers import select_layers
 
 NAMES = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 #: Convolution and linear weights (attention's in-projections with them) of each architecture.

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from tests._inputs import seeded
 from unlearnable import models
 from unlearnable.data import Task
-from unlearnable.data.images import Batches, ImageSet
 from unlearnable.data.multitask import balanced
+from unlearnable.data.samples import Batches, ImageSet
+from unlearnable.measures.sal import measure_sal
 from unlearnable.models import make_multi_task, make_single_task, resnet18, tiny_resnet
 from unlearnable.models.heads import DenseHead, feature_map, make_encoder, make_multi_task_net
 from unlearnable.models.multi_task import JOINT
-from unlearnable.models.task_losses import LOSSES, TaskLoss, pairs
-from unlearnable.models.task_metrics import TaskMetrics
-from unlearnable.models.task_weighting import AGGREGATORS, DynamicWeightAverage, Uncertainty, make_aggregator
-from unlearnable.sharpness import measure_sal
+from unlearnable.models.weighting import AGGREGATORS, DynamicWeightAverage, Uncertainty, make_aggregator
+from unlearnable.tasks.losses import LOSSES, TaskLoss, pairs
+from unlearnable.tasks.metrics import TaskMetrics
 
 NAN = float("nan")
 TASKS = {

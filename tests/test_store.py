@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from unlearnable import store as store_module
-from unlearnable.store import Store, StoreWarning, code_digest, digest_of, write_atomically
+from unlearnable.files import write_atomically
+from unlearnable.store import Store, StoreWarning, code_digest, digest_of
 
 
 def put(text: str, calls: list[str] | None = None):

@@ -16,9 +16,9 @@ from torch import nn
 from unlearnable.callbacks import SharpnessAwareLearnability, UnlearnableDistance
 from unlearnable.callbacks.trajectory import read_epochs, weights_name
 from unlearnable.data import Digits
-from unlearnable.distance import learnability_threshold, learnable_layers
+from unlearnable.distances.count import learnability_threshold, learnable_layers
+from unlearnable.measures.sal import measure_sal
 from unlearnable.models import SingleTask
-from unlearnable.sharpness import measure_sal
 from unlearnable.training import fit, replay
 
 EPOCHS = 3

@@ -9,29 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearnable.distance import distance_report as distance_report
-    from unlearnable.distance import learnability_threshold as learnability_threshold
-    from unlearnable.distance import learnable_layers as learnable_layers
-    from unlearnable.distance import unlearnable_distance as unlearnable_distance
-    from unlearnable.sharpness import Sal as Sal
-    from unlearnable.sharpness import measure_sal as measure_sal
-    from unlearnable.sharpness import select_layers as select_layers
-    from unlearnable.spread import DistanceSpread as DistanceSpread
-    from unlearnable.spread import distance_spread as distance_spread
+    from unlearnable.distances.count import distance_report as distance_report
+    from unlearnable.distances.count import learnability_threshold as learnability_threshold
+    from unlearnable.distances.count import learnable_layers as learnable_layers
+    from unlearnable.distances.count import unlearnable_distance as unlearnable_distance
+    from unlearnable.distances.spread import DistanceSpread as DistanceSpread
+    from unlearnable.distances.spread import distance_spread as distance_spread
+    from unlearnable.measures.sal import Sal as Sal
+    from unlearnable.measures.sal import measure_sal as measure_sal
+    from unlearnable.probing.layers import select_layers as select_layers
 
 __version__ = "0.1.0"
 
 # Loaded on first use: `python run.py --help` needs none of it.
 _HOMES = {
-    "Sal": "sharpness",
-    "distance_report": "distance",
-    "DistanceSpread": "spread",
-    "distance_spread": "spread",
-    "select_layers": "sharpness",
-    "learnability_threshold": "distance",
-    "learnable_layers": "distance",
-    "measure_sal": "sharpness",
-    "unlearnable_distance": "distance",
+    "Sal": "measures.sal",
+    "distance_report": "distances.count",
+    "DistanceSpread": "distances.spread",
+    "distance_spread": "distances.spread",
+    "select_layers": "probing.layers",
+    "learnability_threshold": "distances.count",
+    "learnable_layers": "distances.count",
+    "measure_sal": "measures.sal",
+    "unlearnable_distance": "distances.count",
 }
 
 __all__ = sorted(_HOMES)

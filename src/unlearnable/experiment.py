@@ -17,18 +17,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from unlearnable import checks
-from unlearnable.loggers import JobInfo, JobLogger
+from unlearnable.files import write_atomically
+from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.exporting import check_export, export
-from unlearnable.report.noise import PREVIEW, noise_figures
-from unlearnable.report.result import RESULT, make_result
-from unlearnable.report.tasks import draw_heat_maps
+from unlearnable.results.noise import PREVIEW, noise_figures
+from unlearnable.results.performance import draw_heat_maps
+from unlearnable.results.result import RESULT, make_result
 from unlearnable.stages import Stages, arguments_of, plain
-from unlearnable.store import Store, write_atomically
+from unlearnable.store import Store
 from unlearnable.training import stopwatch
 
 if TYPE_CHECKING:
     from unlearnable.data import ImageDataModule
-    from unlearnable.poisons._method import Method
+    from unlearnable.poisons.base import Method
 
 log = logging.getLogger(__name__)
 

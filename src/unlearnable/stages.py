@@ -21,23 +21,25 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from unlearnable import models, poisons, sharpness, training
-from unlearnable.analysis import conflict
+from unlearnable import models, training
 from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, TaskConflict, UnlearnableDistance
 from unlearnable.callbacks.trajectory import Epoch, read_epochs
 from unlearnable.data import augment, module, multitask
-from unlearnable.data import images as image_sets
-from unlearnable.data.images import map_images, write_images
-from unlearnable.data.tasks import Metric
-from unlearnable.loggers import JobLogger
-from unlearnable.sharpness import Sal
+from unlearnable.data import samples as image_sets
+from unlearnable.data.samples import map_images, write_images
+from unlearnable.loggers.base import JobLogger
+from unlearnable.measures import conflict
+from unlearnable.measures import sal as sal_module
+from unlearnable.measures.sal import Sal
+from unlearnable.poisons import image as image_poisons
 from unlearnable.store import Entry, Store, code_digest, digest_of, file_digest
+from unlearnable.tasks.base import Metric
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
 
     from unlearnable.data import ImageDataModule
-    from unlearnable.poisons._method import Method
+    from unlearnable.poisons.base import Method
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +136,7 @@ class Stages:
             "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(sys.modules[type(poison).__module__], *_private_files(poisons), *losses),
+            "code": code_digest(sys.modules[type(poison).__module__], *_private_files(image_poisons), *losses),
         }
 
         def make(folder: Path) -> None:
@@ -218,7 +220,7 @@ class _MeasuredRun:
     @cached_property
     def sal_key(self) -> dict[str, Any]:
         settings = plain(self.stages.config.sal)
-        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sharpness, conflict)}
+        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sal_module, conflict)}
 
     def obtain(self) -> MeasuredRun:
         # The SAL entry's lock is taken before the trajectory's, never after: no two jobs can wait for each other.
@@ -328,7 +330,7 @@ def _private_files(package: ModuleType) -> list[Path]:
 
     All of them, not those that happen to be loaded: a key must not depend on what the process did before.
     """
-    return sorted(Path(str(package.__file__)).parent.glob("_[!_]*.py"))
+    return sorted(Path(str(package.__file__)).parent.glob("[!_]*.py"))
 
 
 def _waiting(what: str) -> Callable[[], None]:

@@ -24,6 +24,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from unlearnable.files import write_atomically
+
 _MANIFEST = "entry.json"
 _STARTED = time.time()
 _GRACE_SECONDS = 3600.0
@@ -64,20 +66,6 @@ def _source_digest(origin: Path) -> str:
                 node.body = node.body[1:]
         digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, or an interruption, sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

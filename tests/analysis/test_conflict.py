@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from unlearnable.analysis.conflict import (
+from unlearnable.measures.conflict import (
     cosine_matrix,
     draw_conflict,
     gradient_conflict,
     mean_conflict,
     sal_conflict,
 )
-from unlearnable.analysis.relative import delta_m, relative_performance
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
+from unlearnable.results.relative import delta_m, relative_performance
 
 
 class TwoOutputs(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unlearnable.analysis.landscape import filter_norms, loss_rows, trajectory_plane
+from unlearnable.probing.plane import filter_norms, loss_rows, trajectory_plane
 
 CURVATURE = torch.tensor([4.0, 1.0, 0.25], dtype=torch.float64)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unlearnable.analysis.ranking import order, rank_correlation, ranking_stability
+from unlearnable.results.ranking import order, rank_correlation, ranking_stability
 
 
 def test_spearman_kendall_and_their_interval_are_those_worked_by_hand() -> None:

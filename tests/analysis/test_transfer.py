@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unlearnable.analysis.transfer import Measured, transfer_thresholds
+from unlearnable.results.thresholds import Measured, transfer_thresholds
 
 # Centres 1 and 9 in the only epoch: β = 5. Layers above 5: clean 2.
 SMALL_CLEAN = np.array([[1.0, 1.0, 8.0, 10.0]])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unlearnable import poisons
-from unlearnable.poisons._budget import check_budget
+from unlearnable.poisons.image.budget import check_budget
 
 from ._asserts import assert_in_budget, norms
 from ._inputs import CLASSWISE, METHODS, RADIUS, image_set
@@ -95,7 +95,7 @@ def test_an_interrupted_generation_goes_on_to_the_same_images(
 ) -> None:
     images, labels = image_set()
     whole = METHODS[name]().apply(images, labels, num_classes=4, seed=0)
-    from unlearnable.poisons import _base
+    from unlearnable.poisons.image import base as _base
 
     original, calls = _base.round_to_grid, 0
 
@@ -144,7 +144,8 @@ def test_em_goes_on_after_the_last_finished_round(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("name", ["lsp", "random", "em"])
 def test_large_sets_are_kept_in_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels, whole = poisoned_by(name)
-    from unlearnable.poisons import _base, _data
+    from unlearnable.poisons.image import base as _base
+    from unlearnable.poisons.image import training_set as _data
 
     monkeypatch.setattr(_base, "RESIDENT_BYTES", 100)
     monkeypatch.setattr(_data, "RESIDENT_BYTES", 100)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from unlearnable.poisons._budget import project, round_to_grid, steepest_step
+from unlearnable.poisons.image.budget import project, round_to_grid, steepest_step
 
 from ._asserts import norms
 

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from unlearnable.data.modality.picture import save_png
 from unlearnable.poisons import Folder, export
-from unlearnable.poisons.picture import save_png
 
 from ._inputs import image_set
 
@@ -251,7 +251,7 @@ def test_what_is_not_there_or_unknown_is_named_in_the_constructor(tmp_path: Path
 
 
 def test_allowed_names_are_those_that_numpy_s_pickles_use() -> None:
-    from unlearnable.poisons._unpickle import _ALLOWED
+    from unlearnable.poisons.imports.unpickle import _ALLOWED
 
     used = set()
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unlearnable.poisons import describe, preview
+from unlearnable.data.modality.noise import describe
+from unlearnable.data.modality.picture import preview
 
 
 def test_norms_and_share_are_those_worked_by_hand() -> None:

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from tests._inputs import seeded
 from unlearnable.poisons import NTGA
-from unlearnable.poisons._kernel import BIAS_VARIANCE, WEIGHT_VARIANCE, mean_prediction, tangent_kernel
+from unlearnable.poisons.image.tangent_kernel import BIAS_VARIANCE, WEIGHT_VARIANCE, mean_prediction, tangent_kernel
 
 from ._inputs import image_set
 

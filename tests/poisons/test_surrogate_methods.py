@@ -14,9 +14,9 @@ from tests._inputs import seeded
 from unlearnable import poisons
 from unlearnable.data import Digits
 from unlearnable.models import tiny_resnet
-from unlearnable.poisons._augment import crop_and_flip
-from unlearnable.poisons._data import TrainingSet
-from unlearnable.poisons._surrogate import loss_and_accuracy, train_surrogate
+from unlearnable.poisons.image.augmentation import crop_and_flip
+from unlearnable.poisons.image.surrogate import loss_and_accuracy, train_surrogate
+from unlearnable.poisons.image.training_set import TrainingSet
 
 from ._inputs import RADIUS, TinyNet, image_set
 
@@ -161,7 +161,7 @@ def test_dc_at_its_radius_for_mnist_takes_accuracy_on_real_digits() -> None:
 
 
 def test_dc_loads_a_generator_of_the_published_layout(tmp_path: object) -> None:
-    from unlearnable.poisons._unet import UNet
+    from unlearnable.poisons.image.unet import UNet
 
     path = tmp_path / "atk.pth"  # type: ignore[operator]
     net = UNet(3, 4)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.report._sweeps import result, write_sweep
-from unlearnable.report.aggregate import cells, row
-from unlearnable.report.records import read_sweeps
 from unlearnable.report.sweep import pm, print_tables, write_summary
+from unlearnable.results.cells import cells, row
+from unlearnable.results.records import read_sweeps
 
 
 def test_ud_is_the_mean_over_seeds_with_the_sample_standard_deviation(tmp_path: Path) -> None:

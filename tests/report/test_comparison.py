@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.report._sweeps import METHODS, multi_task, result, write_sweep
-from unlearnable.report.aggregate import cells
-from unlearnable.report.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
 from unlearnable.report.findings import findings, warnings
-from unlearnable.report.records import Records, read_sweeps
+from unlearnable.results.cells import cells
+from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
+from unlearnable.results.records import Records, read_sweeps
 
 
 def _with(made: dict[str, Any], group: str, **options: Any) -> dict[str, Any]:

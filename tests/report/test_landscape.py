@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests._inputs import composed
+from unlearnable import landscape
 from unlearnable.experiment import run
-from unlearnable.report import landscape
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_trajectories_start_at_one_point_and_the_losses_are_those_of_their_ends(
 
 
 def test_an_interrupted_grid_goes_on_with_the_rows_that_are_missing(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unlearnable.analysis import landscape as analysis
+    from unlearnable.probing import plane as analysis
 
     opened, original, made = landscape.Job(job), analysis.loss_rows, []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.report._sweeps import multi_task, result, write_sweep
-from unlearnable.report.records import read_sweeps
+from unlearnable.results.records import read_sweeps
 
 
 def test_runs_that_differ_in_the_seed_alone_share_a_cell(tmp_path: Path) -> None:

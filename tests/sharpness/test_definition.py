@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests._inputs import seeded
 from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 
 SOLVERS = ["fast", "pgd"]
 

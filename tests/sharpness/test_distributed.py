@@ -12,14 +12,14 @@ import torch.nn.functional as F
 
 from tests._inputs import ROOT
 from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 
 PROGRAM = """
 import json, os, sys
 import torch, torch.distributed as dist, torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 
 rank, folder, fails = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "fails"
 torch.set_num_threads(1)

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.sharpness._models import MultiHead, ResNet, Transformer, images, seeded_model
-from unlearnable.sharpness import measure_sal, select_layers
+from unlearnable.measures.sal import measure_sal
+from unlearnable.probing.layers import select_layers
 
 
 def names(model: nn.Module, layers: object = "weights") -> list[str]:

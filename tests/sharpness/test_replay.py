@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.sharpness._models import MultiHead, ResNet, Transformer, batched, images, multi_loss, seeded_model, trained
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 
 
 class Tied(nn.Module):

@@ -23,11 +23,12 @@ from tests.sharpness._models import (
     seeded_model,
     trained,
 )
-from unlearnable.sharpness import measure_sal, select_layers
-from unlearnable.sharpness._ball import Ball
-from unlearnable.sharpness._climb import Climb
-from unlearnable.sharpness._probe import Reading
-from unlearnable.sharpness._solver import Problem, Settings
+from unlearnable.measures.sal import measure_sal
+from unlearnable.measures.sal.ball import Ball
+from unlearnable.measures.sal.climb import Climb
+from unlearnable.measures.sal.solver import Problem, Settings
+from unlearnable.probing.layers import select_layers
+from unlearnable.probing.probe import Reading
 
 EARLY, LATE = 15, 150  # steps of training
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.sharpness._models import ResNet, Transformer, batched, images, seeded_model, trained
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 
 
 class Counting(nn.Module):
@@ -99,7 +99,7 @@ def test_the_model_comes_back_bit_for_bit(solver: str) -> None:
 def test_the_random_state_of_python_comes_back() -> None:
     program = """
 import random, torch
-from unlearnable.sharpness import measure_sal
+from unlearnable.measures.sal import measure_sal
 class Batches:
     def __iter__(self):
         random.random()

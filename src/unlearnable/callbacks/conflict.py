@@ -13,9 +13,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from unlearnable.analysis.conflict import gradient_conflict, mean_conflict
 from unlearnable.callbacks.sal import SharpnessAwareLearnability
-from unlearnable.store import write_atomically
+from unlearnable.files import write_atomically
+from unlearnable.measures.conflict import gradient_conflict, mean_conflict
 
 
 class TaskConflict(Callback):

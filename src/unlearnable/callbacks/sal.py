@@ -12,8 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from unlearnable.sharpness import Sal, measure_sal
-from unlearnable.store import write_atomically
+from unlearnable.files import write_atomically
+from unlearnable.measures.sal import Sal, measure_sal
 
 
 class SharpnessAwareLearnability(Callback):

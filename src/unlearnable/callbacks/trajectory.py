@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from unlearnable.store import write_atomically
+from unlearnable.files import write_atomically
 
 
 @dataclass(frozen=True)

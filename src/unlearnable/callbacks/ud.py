@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from unlearnable.callbacks.sal import SharpnessAwareLearnability, task_key
-from unlearnable.distance import learnability_threshold, learnable_layers
+from unlearnable.distances.count import learnability_threshold, learnable_layers
 
 
 class UnlearnableDistance(Callback):

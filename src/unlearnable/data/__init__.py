@@ -4,13 +4,13 @@ from unlearnable.data.cifar10 import Cifar10
 from unlearnable.data.cifar100 import Cifar100
 from unlearnable.data.digits import Digits
 from unlearnable.data.imagenet100 import ImageNet100
-from unlearnable.data.images import Batches, ImageSet, Targets, stratified
 from unlearnable.data.module import ImageDataModule
 from unlearnable.data.multitask import MultiTaskDataModule
 from unlearnable.data.rooms import Rooms
+from unlearnable.data.samples import Batches, ImageSet, Targets, stratified
 from unlearnable.data.svhn import Svhn
 from unlearnable.data.taskonomy import Taskonomy
-from unlearnable.data.tasks import Metric, Task
+from unlearnable.tasks.base import Metric, Task
 
 __all__ = [
     "Batches",

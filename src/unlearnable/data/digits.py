@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.data.images import ImageSet, stratified
 from unlearnable.data.module import ImageDataModule
+from unlearnable.data.samples import ImageSet, stratified
 
 
 class Digits(ImageDataModule):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from unlearnable.data.images import ImageSet, stratified
+from unlearnable.data.samples import ImageSet, stratified
 
 _IMAGE_COLUMNS = ("img", "image")
 

@@ -15,9 +15,10 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from unlearnable.data.hub import decode
-from unlearnable.data.images import ImageSet, map_images, stratified
 from unlearnable.data.module import ImageDataModule
-from unlearnable.store import Store, code_digest, write_atomically
+from unlearnable.data.samples import ImageSet, map_images, stratified
+from unlearnable.files import write_atomically
+from unlearnable.store import Store, code_digest
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Sampler
 from typing_extensions import override
 
 from unlearnable.data.augment import random_crop, random_flip
-from unlearnable.data.images import Batches, ImageSet, Targets, stratified
-from unlearnable.data.tasks import Task
+from unlearnable.data.samples import Batches, ImageSet, Targets, stratified
 from unlearnable.defenses import Defense
+from unlearnable.tasks.base import Task
 
 
 class EpochBatches(Sampler[list[int]]):

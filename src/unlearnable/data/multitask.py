@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.data.images import ImageSet, Targets
 from unlearnable.data.module import ImageDataModule, _mix
-from unlearnable.data.tasks import Task
+from unlearnable.data.samples import ImageSet, Targets
+from unlearnable.tasks.base import Task
 
 
 class MultiTaskDataModule(ImageDataModule):

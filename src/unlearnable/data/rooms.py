@@ -12,10 +12,11 @@ from typing import Any
 from typing_extensions import override
 
 from unlearnable.data import rooms_furniture, rooms_render, rooms_scene
-from unlearnable.data.images import ImageSet
 from unlearnable.data.rooms_scene import SCENES
+from unlearnable.data.samples import ImageSet
 from unlearnable.data.taskonomy import Taskonomy
-from unlearnable.store import Store, code_digest, write_atomically
+from unlearnable.files import write_atomically
+from unlearnable.store import Store, code_digest
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import torch
 from typing_extensions import override
 
 from unlearnable.data.hub import find_split, read_split
-from unlearnable.data.images import ImageSet, stratified
 from unlearnable.data.module import ImageDataModule
+from unlearnable.data.samples import ImageSet, stratified
 
 
 class SmallImages(ImageDataModule):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.data.images import ImageSet, stratified
 from unlearnable.data.multitask import MultiTaskDataModule, balanced, check_targets
+from unlearnable.data.samples import ImageSet, stratified
 from unlearnable.data.taskonomy_domains import (
     DEPTH_UNIT,
     DOMAINS,

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.data.tasks import Task
+from unlearnable.tasks.base import Task
 
 #: Metres a step of 16-bit depth.
 DEPTH_UNIT = 1 / 512
@@ -51,7 +51,7 @@ class Domain:
     """How a domain is read.
 
     Attributes:
-        kind: Kind of task, see `unlearnable.data.tasks.KINDS`.
+        kind: Kind of task, see `unlearnable.tasks.base.KINDS`.
         channels: Length of the prediction; 0 where the file says (the number of scores in a class file).
         decode: Stored array → values: `[h, w]` integers with −1, or `[c, h, w]` floats with NaN, where there is none.
         suffix: Of its files.

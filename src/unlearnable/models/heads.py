@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from unlearnable.data.tasks import Task
+from unlearnable.tasks.base import Task
 
 Backbone = Callable[..., nn.Module]
 _CLASSIFIERS = ("fc", "classifier", "head")

@@ -10,12 +10,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from typing_extensions import override
 
-from unlearnable.data.tasks import Task, choose_tasks
 from unlearnable.models.heads import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.single_task import LossFunction
-from unlearnable.models.task_losses import JointLoss, TaskLoss
-from unlearnable.models.task_metrics import TaskMetrics
-from unlearnable.models.task_weighting import WEIGHTINGS, make_aggregator
+from unlearnable.models.weighting import WEIGHTINGS, make_aggregator
+from unlearnable.tasks.base import Task, choose_tasks
+from unlearnable.tasks.losses import JointLoss, TaskLoss
+from unlearnable.tasks.metrics import TaskMetrics
 
 #: The name under which the sum of all losses is measured.
 JOINT = "joint"

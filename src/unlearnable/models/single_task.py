@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 from typing_extensions import override
 
-from unlearnable.data.tasks import Task
+from unlearnable.tasks.base import Task
 
 #: Mean loss of a batch from (outputs, targets).
 LossFunction = Callable[[Any, Any], Tensor]

@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlearnable.poisons._base import Poison as Poison
     from unlearnable.poisons.ar import AR as AR
     from unlearnable.poisons.clean import Clean as Clean
     from unlearnable.poisons.dc import DC as DC
@@ -15,12 +14,10 @@ if TYPE_CHECKING:
     from unlearnable.poisons.exporting import export as export
     from unlearnable.poisons.folder import Folder as Folder
     from unlearnable.poisons.hypo import Hypo as Hypo
+    from unlearnable.poisons.image.base import Poison as Poison
     from unlearnable.poisons.lsp import LSP as LSP
-    from unlearnable.poisons.measure import Description as Description
-    from unlearnable.poisons.measure import describe as describe
     from unlearnable.poisons.ntga import NTGA as NTGA
     from unlearnable.poisons.ops import OPS as OPS
-    from unlearnable.poisons.picture import preview as preview
     from unlearnable.poisons.random import RandomNoise as RandomNoise
     from unlearnable.poisons.rem import REM as REM
     from unlearnable.poisons.tap import TAP as TAP
@@ -30,7 +27,6 @@ _HOMES = {
     "AR": "ar",
     "Clean": "clean",
     "DC": "dc",
-    "Description": "measure",
     "EM": "em",
     "EMMulti": "em_multi",
     "Folder": "folder",
@@ -38,13 +34,11 @@ _HOMES = {
     "LSP": "lsp",
     "NTGA": "ntga",
     "OPS": "ops",
-    "Poison": "_base",
+    "Poison": "image.base",
     "REM": "rem",
     "RandomNoise": "random",
     "TAP": "tap",
-    "describe": "measure",
     "export": "exporting",
-    "preview": "picture",
 }
 
 __all__ = sorted(_HOMES)

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
-from unlearnable.poisons._checks import positive
-from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons.checks import positive
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 _MARGIN = 4
 """Rows and columns that are generated first and cut off, so that the start signal does not show."""

@@ -9,7 +9,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.poisons._method import Method
+from unlearnable.poisons.base import Method
 
 
 class Clean(Method):

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.poisons._base import Perturb, Poison, save_atomically
-from unlearnable.poisons._budget import Norm, project
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
-from unlearnable.poisons._surrogate import NetFactory, build, channels_last, freeze
-from unlearnable.poisons._unet import UNet
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.budget import Norm, project
+from unlearnable.poisons.image.surrogate import NetFactory, build, channels_last, freeze
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.unet import UNet
 
 
 class DC(Poison):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.poisons._base import Perturb, Poison, save_atomically
-from unlearnable.poisons._budget import Norm, project, steepest_step
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
-from unlearnable.poisons._descent import descend, random_start
-from unlearnable.poisons._surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.budget import Norm, project, steepest_step
+from unlearnable.poisons.image.descent import descend, random_start
+from unlearnable.poisons.image.surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
 class EM(Poison):

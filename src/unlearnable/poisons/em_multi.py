@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlearnable.data.tasks import Task, choose_tasks
 from unlearnable.models.heads import make_multi_task_net
-from unlearnable.models.task_losses import TaskLoss
-from unlearnable.models.task_weighting import make_aggregator
-from unlearnable.poisons._base import Perturb, Poison, save_atomically
-from unlearnable.poisons._budget import Norm, project, steepest_step
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
-from unlearnable.poisons._descent import random_start
-from unlearnable.poisons._surrogate import NetFactory, frozen, make_fabric, sgd
+from unlearnable.models.weighting import make_aggregator
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.budget import Norm, project, steepest_step
+from unlearnable.poisons.image.descent import random_start
+from unlearnable.poisons.image.surrogate import NetFactory, frozen, make_fabric, sgd
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.tasks.base import Task, choose_tasks
+from unlearnable.tasks.losses import TaskLoss
 
 Targets = Mapping[str, Tensor]
 

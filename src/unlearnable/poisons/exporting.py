@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from unlearnable.poisons.measure import describe
-from unlearnable.poisons.picture import save_png
+from unlearnable.data.modality.noise import describe
+from unlearnable.data.modality.picture import save_png
 
 ExportFormat = Literal["png", "parquet", "safetensors"]
 

@@ -10,10 +10,16 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.poisons._arrays import ARRAY_SUFFIXES, as_poisoned, load_array
-from unlearnable.poisons._data import TrainingSet
-from unlearnable.poisons._image_files import check_labels, image_files, labelled_files, numbered_files, read_images
-from unlearnable.poisons._method import Method
+from unlearnable.poisons.base import Method
+from unlearnable.poisons.image.training_set import TrainingSet
+from unlearnable.poisons.imports.arrays import ARRAY_SUFFIXES, as_poisoned, load_array
+from unlearnable.poisons.imports.image_files import (
+    check_labels,
+    image_files,
+    labelled_files,
+    numbered_files,
+    read_images,
+)
 
 Format = Literal["auto", "pngs", "imagefolder", "parquet", "array"]
 

@@ -8,12 +8,12 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
-from unlearnable.poisons._descent import descend
-from unlearnable.poisons._surrogate import NetFactory, train_surrogate
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.descent import descend
+from unlearnable.poisons.image.surrogate import NetFactory, train_surrogate
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
 class Hypo(Poison):

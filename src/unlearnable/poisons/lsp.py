@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 _CACHE_BYTES = 2**28
 

@@ -9,12 +9,12 @@ from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
-from unlearnable.poisons._checks import at_least_one, positive
-from unlearnable.poisons._data import Batch, TrainingSet
-from unlearnable.poisons._descent import descend
-from unlearnable.poisons._kernel import mean_prediction, tangent_kernel
+from unlearnable.poisons.checks import at_least_one, positive
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.descent import descend
+from unlearnable.poisons.image.tangent_kernel import mean_prediction, tangent_kernel
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
 class NTGA(Poison):

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import LEVELS, Norm
-from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import LEVELS, Norm
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 Spread = Literal["variance", "std"]
 

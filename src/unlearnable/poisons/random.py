@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from unlearnable.poisons._base import Perturb, Poison
-from unlearnable.poisons._budget import Norm
-from unlearnable.poisons._data import Batch, TrainingSet
+from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
 class RandomNoise(Poison):

@@ -1,5 +1,1 @@
-"""Results: one job's `result.json`, a sweep's table and `summary.csv`."""
-
-from unlearnable.report.hydra_callback import SweepReport
-
-__all__ = ["SweepReport"]
+"""The page and the figures of a sweep, from its results alone."""

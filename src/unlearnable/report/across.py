@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import comparisons, stabilities, transfers
 from unlearnable.report.findings import signed
-from unlearnable.report.records import Records
 from unlearnable.report.sweep import pm, wide_console, write_csv
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import comparisons, stabilities, transfers
+from unlearnable.results.records import Records
 
 SENSITIVITY, TRANSFER = "sensitivity.csv", "transfer.csv"
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unlearnable.files import write_atomically
 from unlearnable.report.across import write_across
-from unlearnable.report.aggregate import Cell, cells
-from unlearnable.report.records import Records, read_sweeps
 from unlearnable.report.sweep import write_summary
-from unlearnable.store import write_atomically
+from unlearnable.results.cells import Cell, cells
+from unlearnable.results.records import Records, read_sweeps
 
 RUNS, CONFIGURATION = "runs.json", "configuration.json"
 _BULKY = ("config", "tasks", "reused")

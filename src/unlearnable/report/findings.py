@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from unlearnable.analysis.ranking import RankCorrelation, order, rank_correlation
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import Comparison, stabilities
-from unlearnable.report.published import published
-from unlearnable.report.records import Records
 from unlearnable.report.sweep import pm
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import Comparison, stabilities
+from unlearnable.results.published import published
+from unlearnable.results.ranking import RankCorrelation, order, rank_correlation
+from unlearnable.results.records import Records
 
 
 def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]:

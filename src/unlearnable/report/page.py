@@ -13,14 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from unlearnable.files import write_atomically
 from unlearnable.report import sections, sections_across, tables
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import comparisons
 from unlearnable.report.findings import findings, warnings
 from unlearnable.report.layout import Panel, Section
-from unlearnable.report.records import Records
 from unlearnable.report.style import looks
-from unlearnable.store import write_atomically
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import comparisons
+from unlearnable.results.records import Records
 
 log = logging.getLogger(__name__)
 

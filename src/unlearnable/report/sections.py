@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unlearnable.report import tables
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.charts import headline, sharpness
-from unlearnable.report.comparison import Comparison, families
 from unlearnable.report.findings import correlation_text
 from unlearnable.report.layout import Choice, Image, Panel, Section
-from unlearnable.report.noise import PREVIEW
-from unlearnable.report.records import Records
 from unlearnable.report.style import Look
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import Comparison, families
+from unlearnable.results.noise import PREVIEW
+from unlearnable.results.records import Records
 
 #: Above as many runs, SAL maps show one seed a method.
 _MOST_MAPS = 80
@@ -145,7 +145,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     notes = [] if images else [f"No job has a preview of its poison ({PREVIEW})."]
     if not around:
         notes.append(
-            "The loss around a job's training: `python -m unlearnable.report.landscape JOB`, then build the page again."
+            "The loss around a job's training: `python -m unlearnable.landscape JOB`, then build the page again."
         )
     images += around
     return Section("training", "Training and poisons", panels=[panel] if choices else [], images=images, notes=notes)

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.report import tables
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.charts import comparison as compare
 from unlearnable.report.charts._figure import heat
-from unlearnable.report.comparison import axis_series, families, numeric_axes, stabilities, transfers
 from unlearnable.report.layout import Choice, Panel, Section
-from unlearnable.report.records import Records
 from unlearnable.report.style import DIVERGING, Look
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import axis_series, families, numeric_axes, stabilities, transfers
+from unlearnable.results.records import Records
 
 
 def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Section:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnable.report.aggregate import Cell, row
-from unlearnable.report.records import AXES, Records, Run
-from unlearnable.store import write_atomically
+from unlearnable.files import write_atomically
+from unlearnable.results.cells import Cell, row
+from unlearnable.results.records import AXES, Records, Run
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import Comparison
 from unlearnable.report.layout import Column, Entry, Row, Table
-from unlearnable.report.published import published
-from unlearnable.report.records import AXES, Failure, Records
 from unlearnable.report.sweep import pm
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import Comparison
+from unlearnable.results.published import published
+from unlearnable.results.records import AXES, Failure, Records
 
 _Shown = Callable[[Cell], Entry]
 

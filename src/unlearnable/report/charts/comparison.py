@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from unlearnable.analysis.ranking import RankingStability
-from unlearnable.analysis.transfer import Transfer
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.charts._figure import figure, heat, known, line, marker
 from unlearnable.report.style import DIVERGING, SEQUENTIAL, Look
 from unlearnable.report.sweep import pm
+from unlearnable.results.cells import Cell
+from unlearnable.results.ranking import RankingStability
+from unlearnable.results.thresholds import Transfer
 
 
 def axis_chart(

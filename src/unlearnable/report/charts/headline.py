@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.charts._figure import figure, known, marker
-from unlearnable.report.published import published
 from unlearnable.report.style import PUBLISHED_COLOUR, Look, faint
+from unlearnable.results.cells import Cell
+from unlearnable.results.published import published
 
 
 def distance_chart(cells: Sequence[Cell], looks: Mapping[str, Look]) -> go.Figure:

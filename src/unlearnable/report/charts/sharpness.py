@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.charts._figure import figure, known, line
-from unlearnable.report.records import Run
 from unlearnable.report.style import SEQUENTIAL, Look, faint
+from unlearnable.results.cells import Cell
+from unlearnable.results.records import Run
 
 
 def sal_maps(run: Run) -> tuple[go.Figure, go.Figure]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from unlearnable.analysis.ranking import RankingStability
-from unlearnable.analysis.transfer import Transfer
-from unlearnable.report.aggregate import Cell
 from unlearnable.report.figures._canvas import COLUMN, PAGE, canvas, heat_texts, look
 from unlearnable.report.style import CLEAN_COLOUR, DIVERGING, SEQUENTIAL, Look
+from unlearnable.results.cells import Cell
+from unlearnable.results.ranking import RankingStability
+from unlearnable.results.thresholds import Transfer
 
 
 def axis(series: Mapping[str, Sequence[tuple[float, float, float]]], looks: Mapping[str, Look], name: str) -> Figure:

@@ -14,11 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import Comparison
 from unlearnable.report.figures._canvas import COLUMN, PAGE, canvas, look
-from unlearnable.report.published import published
 from unlearnable.report.style import CLEAN_COLOUR, SEQUENTIAL, Look
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import Comparison
+from unlearnable.results.published import published
 
 _MOST_MAPS = 9
 

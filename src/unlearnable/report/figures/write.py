@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearnable.report.aggregate import Cell
-from unlearnable.report.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
-from unlearnable.report.records import Records
 from unlearnable.report.style import looks
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
+from unlearnable.results.records import Records
 
 
 def write_figures(folder: Path, records: Records, cells: Sequence[Cell]) -> list[Path]:

@@ -1,1 +1,0 @@
-"""Analyses of runs: task conflict and relative performance of multi-task runs."""

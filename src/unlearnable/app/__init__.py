@@ -1,0 +1,1 @@
+"""What knows Hydra: the command line, a job, a sweep's end."""

@@ -1,0 +1,91 @@
+"""One Hydra job: its folder, its failure, its exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+
+def run_job(config: DictConfig) -> float | None:
+    """Runs the experiment in the folder that Hydra made.
+
+    A failure is reported at once, in a sentence, and left in the folder for the sweep's table; the traceback goes to the
+    job's log, and to the terminal with `HYDRA_FULL_ERROR=1`. The other jobs of a sweep go on.
+
+    Returns:
+        For sweepers that search, such as Optuna's: UD, or its distance from `target_ud` if that is set; None if the job
+        failed, or has several tasks and so no single UD.
+    """
+    from filelock import FileLock, Timeout
+
+    from unlearnable.files import write_atomically
+    from unlearnable.results.records import FAILED
+    from unlearnable.results.result import RESULT
+
+    hydra = HydraConfig.get()
+    sweep = hydra.mode == RunMode.MULTIRUN
+    folder = Path(hydra.runtime.output_dir)
+    overrides = list(hydra.overrides.task)
+    for stale in (RESULT, FAILED):
+        (folder / stale).unlink(missing_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            from unlearnable.experiment import run
+
+            result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
+            log.info("UD %s · %s", _shown_ud(result), folder / RESULT)
+            return _objective(result, config.target_ud)
+    except SystemExit as stop:
+        # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
+        raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
+    except Exception as error:
+        if isinstance(error, Timeout):
+            error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
+        message = _message(error)
+        failed = {"error": message, "overrides": overrides, "choices": {"poison": hydra.runtime.choices.get("poison")}}
+        write_atomically(folder / FAILED, json.dumps(failed, indent=1))
+        (folder / "traceback.txt").write_text(traceback.format_exc())
+        log.error("failed: %s", message)
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        else:
+            log.error("The traceback is in %s (HYDRA_FULL_ERROR=1 shows it here).", folder / "traceback.txt")
+        if not sweep:
+            raise SystemExit(1) from None
+        return None
+
+
+def _objective(result: Mapping[str, Any], target: float | None) -> float | None:
+    ud = result.get("ud")
+    return ud if ud is None or target is None else abs(ud - target)
+
+
+def _message(error: Exception) -> str:
+    """The cause in the part's own words: Hydra wraps what a constructor raises."""
+    from hydra.errors import InstantiationException
+
+    while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    text = str(error).strip() or type(error).__name__
+    return (
+        text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
+    )
+
+
+def _shown_ud(result: dict[str, Any]) -> str:
+    """UD, of each task if there are several."""
+    tasks = result.get("tasks") or {"": result}
+    shown = {task: "–" if figures["ud"] is None else f"{figures['ud']:.3f}" for task, figures in tasks.items()}
+    return " · ".join(f"{task} {ud}".strip() for task, ud in shown.items())

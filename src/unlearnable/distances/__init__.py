@@ -1,0 +1,1 @@
+"""From SAL arrays to numbers: pure functions."""

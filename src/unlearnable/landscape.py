@@ -1,0 +1,289 @@
+"""`python -m unlearnable.landscape JOB`: the loss around a job's training and its clean reference's.
+
+Both stored trajectories on the plane of their two principal directions, with the loss on clean and on poisoned training
+images as contours. Rows of the grid are kept in the store as they are done: an interrupted command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from unlearnable.files import write_atomically
+from unlearnable.results.result import RESULT
+
+if TYPE_CHECKING:
+    from unlearnable.data import ImageDataModule
+    from unlearnable.probing.plane import Plane
+    from unlearnable.stages import Stages
+
+#: Starts the names of the files in the job's folder.
+NAME = "landscape"
+
+
+class StoredWeights(Mapping[str, Tensor]):
+    """The weights of one epoch, each read when it is asked for.
+
+    Args:
+        path: The safetensors file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __getitem__(self, name: str) -> Tensor:
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            yield from file.keys()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Losses on a plane.
+
+    Attributes:
+        plane: The plane; its trajectories are `clean` and, for a poisoned job, the poison's name.
+        xs: Places along the first direction, `[nx]`.
+        ys: Places along the second, `[ny]`.
+        losses: Name of the images → loss, `[ny, nx]`.
+    """
+
+    plane: Plane
+    xs: np.ndarray
+    ys: np.ndarray
+    losses: Mapping[str, np.ndarray]
+
+
+class Job:
+    """A finished job, opened again: its configuration, data and stored trajectories.
+
+    Args:
+        folder: The job's folder.
+
+    Raises:
+        FileNotFoundError: if it has no result, or its trajectories are no longer in the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from omegaconf import OmegaConf
+
+        from unlearnable import checks
+        from unlearnable.callbacks.trajectory import read_epochs, weights_name
+        from unlearnable.experiment import load_data, load_poison
+        from unlearnable.stages import Stages
+        from unlearnable.store import Store
+
+        if not (folder / RESULT).exists():
+            raise FileNotFoundError(f"{folder} has no {RESULT}: give the folder of a finished job, as in <sweep>/0-em.")
+        result = json.loads((folder / RESULT).read_text())
+        config = OmegaConf.create(result["config"])
+        self.folder, self.poison = folder, str(result["poison"])
+        self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
+        clean: ImageDataModule = load_data(config)
+        poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).images)
+        self.data = {"clean": clean}
+        if poisoned.train.fingerprint != clean.train.fingerprint:
+            self.data[self.poison] = poisoned
+        self.trajectories: dict[str, list[StoredWeights]] = {}
+        self.digests: dict[str, str] = {}
+        for name, data in self.data.items():
+            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data))
+            if entry is None:
+                raise FileNotFoundError(
+                    f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
+                    f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
+                )
+            epochs = range(len(read_epochs(entry.path)) + 1)
+            self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
+            self.digests[name] = entry.digest
+
+
+def surfaces(
+    job: Job,
+    *,
+    layer: str | None = None,
+    points: int = 21,
+    samples: int = 256,
+    margin: float = 0.25,
+    plain: bool = False,
+) -> Surfaces:
+    """The plane and the losses on it, taken from the store or made.
+
+    Args:
+        job: The job.
+        layer: A module's name for its own plane, all other weights fixed at the last run's end; None for all weights.
+        points: Grid points along each direction.
+        samples: Training images that the loss is measured on.
+        margin: Grid beyond the trajectories, as a share of their extent.
+        plain: Euclidean distances instead of filter-normalised ones.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    from unlearnable.probing.plane import trajectory_plane
+    from unlearnable.store import code_digest
+
+    names, end = list(job.data), list(job.trajectories.values())[-1][-1]
+    net = job.stages.make_module(job.data[names[-1]]).net
+    parameters = [name for name, _ in net.named_parameters()]  # type: ignore[union-attr]
+    chosen = [name for name in parameters if layer is None or name.rpartition(".")[0] == layer]
+    if not chosen:
+        layers = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in parameters))
+        raise ValueError(f"`--layer` must be one of {layers}; got {layer!r}.")
+    scale = None if plain else job.trajectories["clean"][-1]
+    plane = trajectory_plane(job.trajectories, chosen, scale=scale)
+    xs, ys = plane.grid(points, margin)
+    losses = {}
+    for name in names:
+        key = {
+            "trajectories": job.digests,
+            "images": name,
+            "layer": layer,
+            "grid": [points, margin],
+            "samples": samples,
+            "plain": plain,
+            "code": code_digest(sys.modules["unlearnable.probing.plane"]),
+        }
+
+        def make(folder: Path, name: str = name) -> None:
+            _measure(job, name, net, dict(end), plane, xs, ys, samples, folder)
+
+        entry = job.stages.store.obtain(NAME, key, make)
+        rows = [json.loads((entry / f"row_{row:03d}.json").read_text()) for row in range(points)]
+        losses[name] = np.array(rows, dtype=np.float64)
+    return Surfaces(plane, xs, ys, losses)
+
+
+def _measure(
+    job: Job,
+    name: str,
+    net: Any,
+    end: Mapping[str, Tensor],
+    plane: Plane,
+    xs: np.ndarray,
+    ys: np.ndarray,
+    samples: int,
+    folder: Path,
+) -> None:
+    """Writes the rows that are not in `folder` yet."""
+    from rich.progress import Progress
+
+    from unlearnable.probing.plane import loss_rows
+
+    module = job.stages.make_module(job.data[name])
+    net.load_state_dict(dict(end))
+    net.to(job.stages.device)
+    data = job.data[name]
+    probe = data.probe(min(samples, len(data.train)), split="train", batch_size=256)
+    done = {row for row in range(len(ys)) if (folder / f"row_{row:03d}.json").exists()}
+    with Progress(disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(f"loss on {name} images", total=len(ys), completed=len(done))
+        # With several tasks the last is their sum, which the training goes by.
+        loss = list(module.loss_functions.values())[-1]  # type: ignore[operator]
+        for row, values in loss_rows(net, loss, probe, plane, xs, ys, skip=done):
+            write_atomically(folder / f"row_{row:03d}.json", json.dumps(values.tolist()))
+            progress.advance(task)
+
+
+def draw(found: Surfaces, folder: Path, name: str, *, title: str) -> list[Path]:
+    """Contours of each loss with the trajectories over them; writes PNG and PDF."""
+    from matplotlib.colors import LogNorm
+
+    from unlearnable.report.figures._canvas import PAGE, canvas, save, style
+    from unlearnable.report.style import SEQUENTIAL, looks
+
+    look = looks(found.plane.coordinates)
+    every = np.concatenate([losses.ravel() for losses in found.losses.values()])
+    every = every[np.isfinite(every) & (every > 0)]
+    low, high = np.quantile(every, [0.0, 0.98])
+    levels = np.geomspace(max(low, 1e-6), max(high, low * 1.01), 18)
+    with style():
+        figure = canvas(PAGE if len(found.losses) > 1 else PAGE / 2, 3.1)
+        panels = figure.subplots(1, len(found.losses), squeeze=False, sharey=True)[0]
+        for axes, (images, losses) in zip(panels, found.losses.items(), strict=True):
+            shown = np.clip(np.ma.masked_invalid(losses), levels[0], levels[-1])
+            filled = axes.contourf(
+                found.xs, found.ys, shown, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap=SEQUENTIAL[1]
+            )
+            axes.contour(found.xs, found.ys, shown, levels=levels[::3], colors="w", linewidths=0.4, alpha=0.7)
+            for trajectory, points in found.plane.coordinates.items():
+                of = look[trajectory]
+                axes.plot(*points.T, color="w", linewidth=2.6)
+                axes.plot(
+                    *points.T, color=of.colour, marker=of.marker[1], markersize=3, linewidth=1.3, label=trajectory
+                )
+                axes.plot(*points[-1], "*", color=of.colour, markeredgecolor="w", markersize=11)
+            shares = found.plane.shares
+            axes.set(title=f"loss on {images} images", xlabel=f"first direction ({shares[0]:.0%} of variance)")
+            axes.grid(visible=False)
+        panels[0].set_ylabel(f"second direction ({found.plane.shares[1]:.0%})")
+        bar = figure.colorbar(filled, ax=panels, label="loss", format="%.3g", shrink=0.9)
+        bar.minorticks_off()
+        figure.suptitle(title, fontsize=8)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title="trained on (star: end)")
+        return save(figure, folder, name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes and draws the landscapes; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m unlearnable.landscape", description=__doc__)
+    parser.add_argument("job", type=Path, help="a finished job's folder")
+    parser.add_argument(
+        "--layers", nargs="*", metavar="NAME", help="planes of single layers too; without names, of all"
+    )
+    parser.add_argument("--points", type=int, default=21, help="grid points along each direction")
+    parser.add_argument("--samples", type=int, default=256, help="training images for the loss")
+    parser.add_argument(
+        "--margin", type=float, default=0.25, help="grid beyond the trajectories, share of their extent"
+    )
+    parser.add_argument("--plain", action="store_true", help="Euclidean distances instead of filter-normalised ones")
+    options = parser.parse_args(arguments)
+    try:
+        if options.points < 2 or options.samples < 1:
+            raise ValueError("`--points` must be at least 2 and `--samples` at least 1.")
+        job = Job(options.job)
+        layers = options.layers
+        if layers == []:
+            layers = json.loads((options.job / RESULT).read_text())["layers"]
+        for layer in [None, *(layers or [])]:
+            settings = {"points": options.points, "samples": options.samples, "margin": options.margin}
+            found = surfaces(job, layer=layer, plain=options.plain, **settings)
+            metric = "Euclidean" if options.plain else "filter-normalised"
+            what = f"layer {layer}" if layer else "all weights"
+            written = draw(
+                found, options.job, f"{NAME}-{layer}" if layer else NAME, title=f"{what}, {metric} distances"
+            )
+            first, second = found.plane.shares
+            print(f"{what}: {first:.1%} + {second:.1%} of the variance on the plane · {written[0]}")
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _overrides(folder: Path) -> list[str]:
+    path = folder / ".hydra" / "overrides.yaml"
+    return [line.removeprefix("- ") for line in path.read_text().splitlines()] if path.exists() else ["…"]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,6 @@
+"""Sharpness-aware learnability (SAL): its definition and its solvers."""
+
+from unlearnable.measures.sal.definition import measure_sal
+from unlearnable.measures.sal.result import Sal
+
+__all__ = ["Sal", "measure_sal"]

@@ -1,0 +1,142 @@
+"""One side of one layer: from where to where the fast solver goes."""
+
+from __future__ import annotations
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from unlearnable.measures.sal.solver import Problem, Settings
+from unlearnable.probing.probe import Point, Reading
+
+_RATE = 0.6  # how a climb's promises shrink from step to step, until two of them show it; most shrink faster
+# A given start must show this part of the gain promised at the centre, or the centre's own step is tried.
+_TRUSTED = 0.5
+_MARGIN = 2.0  # a side that would not reach its rival with this many times its promises is left
+
+
+class Climb:
+    """Maximises ``sign × loss`` over a ball, keeping the best point seen.
+
+    Each step goes from the best point ``v`` towards ``d = argmax_{‖u‖ ≤ r} ⟨g(v), u⟩``, the boundary point that the
+    gradient there points to. The full step ``v ← d`` is the boundary iteration ``v ← r g/‖g‖``; it never falls where
+    the loss is convex. Where it overshoots, the step is cut back to the maximum of the cubic through both points'
+    values and slopes.
+
+    Args:
+        problem: What to solve.
+        sign: +1 for the rise, −1 for the fall.
+        settings: ``steps`` bounds the points tried; a gain of ``tol`` × what was gained + ``atol`` is not worth another.
+        start: A point of the ball to try first, such as the solution of a similar problem.
+        committed: Go on from ``start`` whatever the loss there; otherwise the centre's own step is tried too where
+            ``start`` disappoints.
+        rival: The gain that this side has to exceed to matter. The climb ends where twice what it promises does not
+            reach so far, unless both sides are asked for.
+
+    Attributes:
+        done: Whether there is nothing more to try.
+        left: Whether it ended only because it would not reach its rival.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        sign: int,
+        settings: Settings,
+        start: Float[Tensor, " n"] | None = None,
+        *,
+        committed: bool = False,
+        rival: float = 0.0,
+    ) -> None:
+        self.problem, self.sign, self.settings = problem, sign, settings
+        self.best = problem.gradient.new_zeros(problem.layer.size)
+        self.gain = 0.0
+        self.gradient = sign * problem.gradient
+        self.length = 1.0  # part of the way from the best point to the target
+        self.tried = 0
+        self.done = False
+        self._rate = _RATE
+        self._left_centre = False
+        self._given, self._committed = start, committed
+        self._rival = 0.0 if settings.both_sides else rival
+        self._aim()
+        if sign < 0 and settings.loss_floor is not None and self.slope > 0:
+            # A fall ends at the floor: going further than the slope needs to get there is bound to overshoot.
+            self.length = min(1.0, (problem.origin.loss - settings.loss_floor) / self.slope)
+        self.promise = self.length * self.slope
+        self._check()
+        if start is not None:
+            self.done = self.left = False
+
+    def point(self) -> Point:
+        """The next point to evaluate, without a gradient where it will be the last."""
+        worth = self._given is not None or self._rate * self._to_come() > self._tolerance()
+        return Point(self.problem.layer, self._trial(), gradient=worth and self.tried + 1 < self.settings.steps)
+
+    def tell(self, reading: Reading) -> None:
+        """Takes the reading at :meth:`point` and decides where to go next."""
+        self.tried += 1
+        self.problem.see(reading)
+        trial, given = self._trial(), self._given is not None
+        self._given = None
+        gain = self.sign * (reading.loss - self.problem.origin.loss)
+        better = gain > self.gain or (given and self._committed)
+        if not reading.finite or reading.gradient is None:
+            if reading.finite and better:
+                self.best, self.gain = trial, gain
+            self.done = True
+            return
+        gradient = self.sign * reading.gradient
+        if better and (not given or self._committed or gain >= _TRUSTED * self.promise):
+            # The step from the centre promises the whole gain: it says nothing about how the next ones shrink.
+            before = self.length * self.slope if self._left_centre else 0.0
+            self._left_centre = True
+            self.best, self.gain, self.gradient = trial, gain, gradient
+            self.length = 1.0 if given else min(1.0, 2 * self.length)
+            self._aim()
+            if not given and before > 0:
+                self._rate = min(max(self.length * self.slope / before, 0.0), 0.9)
+        elif not given:
+            slope_there = float(gradient @ (self.target - self.best))
+            self.length *= _cut(self.gain, gain, self.length * self.slope, self.length * slope_there)
+        self._check()
+
+    def _aim(self) -> None:
+        self.target = self.problem.ball.farthest(self.gradient)
+        self.slope = float(self.gradient @ (self.target - self.best))
+
+    def _check(self) -> None:
+        """Stops when what is to come is not worth another step."""
+        promised = self.length * self.slope
+        small = self.tried > 0 and self._to_come() <= self._tolerance()  # the first step is taken, however small
+        solved = self.tried >= self.settings.steps or promised <= 0 or small
+        self.left = not solved and self.gain + _MARGIN * self._to_come() < self._rival
+        self.done = solved or self.left
+
+    def _tolerance(self) -> float:
+        return self.settings.tol * self.gain + self.settings.atol
+
+    def _to_come(self) -> float:
+        """What all further steps gain if each promises as much less as this one did: a geometric series."""
+        return self.length * self.slope / (1 - self._rate)
+
+    def _trial(self) -> Float[Tensor, " n"]:
+        if self._given is not None:
+            return self._given
+        if self.length == 1.0:
+            return self.target
+        return self.best + self.length * (self.target - self.best)
+
+
+def _cut(start: float, end: float, slope_start: float, slope_end: float) -> float:
+    """Where in [0.1, 0.5] the cubic with these values and slopes at 0 and 1 is highest."""
+    first = slope_start + slope_end - 3 * (end - start)
+    square = first * first - slope_start * slope_end
+    if square < 0:
+        return 0.5
+    root = math.sqrt(square)
+    denominator = slope_end - slope_start - 2 * root
+    if denominator == 0:
+        return 0.5
+    return min(max(1 - (slope_end - root - first) / denominator, 0.1), 0.5)

@@ -1,0 +1,104 @@
+"""What all solvers share: the problem they are given and the answer they return."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+from unlearnable.measures.sal.ball import Ball
+from unlearnable.probing.layers import Layer
+from unlearnable.probing.probe import Probe, Reading
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Solver settings, checked by :func:`measure_sal`, which documents them."""
+
+    steps: int
+    tol: float
+    atol: float
+    lr: float
+    restarts: int | None
+    seed: int
+    loss_floor: float | None
+    both_sides: bool
+    report: Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Problem:
+    """Find the highest and the lowest loss for ``layer`` moved within ``ball``; holds the best found so far.
+
+    Attributes:
+        layer: The layer.
+        ball: Its ball.
+        origin: Loss at the unmoved weights, and its gradient.
+        high: Highest loss seen, at or above the origin's.
+        low: Lowest loss seen, at or below the origin's.
+        finite: Whether all losses and gradients seen were finite.
+        settled: Whether both sides were solved.
+        corrections: Gradients taken, both sides together.
+    """
+
+    layer: Layer
+    ball: Ball
+    origin: Reading
+    high: float = field(init=False)
+    low: float = field(init=False)
+    accuracy_high: float | None = field(init=False)
+    accuracy_low: float | None = field(init=False)
+    finite: bool = field(init=False)
+    settled: bool = True
+    corrections: int = 0
+
+    def __post_init__(self) -> None:
+        self.high = self.low = self.origin.loss
+        self.accuracy_high = self.accuracy_low = self.origin.accuracy
+        self.finite = self.origin.finite
+
+    @property
+    def gradient(self) -> Float[Tensor, " n"]:
+        """The gradient at the unmoved weights."""
+        assert self.origin.gradient is not None
+        return self.origin.gradient
+
+    @property
+    def trivial(self) -> bool:
+        """Whether the answer is known already: a ball of one point, or numbers that are not finite."""
+        return self.ball.radius == 0 or not self.finite
+
+    def see(self, reading: Reading) -> None:
+        """Takes note of the loss at a point of the ball."""
+        self.corrections += reading.gradient is not None
+        if not reading.finite:
+            self.finite = False
+        elif reading.loss > self.high:
+            self.high, self.accuracy_high = reading.loss, reading.accuracy
+        elif reading.loss < self.low:
+            self.low, self.accuracy_low = reading.loss, reading.accuracy
+
+    def include(self, smaller: Problem) -> None:
+        """Takes over what was found in a smaller ball around the same weights."""
+        self.finite = self.finite and smaller.finite
+        if smaller.high > self.high:
+            self.high, self.accuracy_high = smaller.high, smaller.accuracy_high
+        if smaller.low < self.low:
+            self.low, self.accuracy_low = smaller.low, smaller.accuracy_low
+
+    @property
+    def rise(self) -> float:
+        """Highest loss over the origin's so far."""
+        return self.high - self.origin.loss if self.finite else math.nan
+
+    @property
+    def fall(self) -> float:
+        """Origin's loss over the lowest so far."""
+        return self.origin.loss - self.low if self.finite else math.nan
+
+
+Solver = Callable[[Probe, Sequence[Problem], Settings], None]
+"""Solves all problems in place: afterwards they hold the highest and lowest loss that it found."""

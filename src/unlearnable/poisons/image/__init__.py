@@ -1,0 +1,1 @@
+"""What poisons of images share."""

@@ -1,0 +1,1 @@
+"""Reads the formats in which peers exchange poisons."""

@@ -1,0 +1,274 @@
+"""The loss of a model on a fixed set of samples, as a function of one layer's weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unlearnable.probing.floor import keeps_floor
+from unlearnable.probing.layers import Layer, flatten
+from unlearnable.probing.replay import Replay
+from unlearnable.probing.trees import first_tensor, moved
+
+LossFn = Callable[[Any, Any], Tensor]
+AccuracyFn = Callable[[Any, Any], "Tensor | float"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where to evaluate: ``layer`` at its weights plus ``shift`` (``None``: unshifted), with the gradient or without."""
+
+    layer: Layer
+    shift: Float[Tensor, " n"] | None
+    gradient: bool = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The probe's mean loss at a point, and its gradient with respect to that layer, as asked for."""
+
+    loss: float
+    gradient: Float[Tensor, " n"] | None
+    accuracy: float | None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss and every entry of the gradient are finite."""
+        return math.isfinite(self.loss) and (self.gradient is None or bool(torch.isfinite(self.gradient).all()))
+
+
+class Probe:
+    """Evaluates a model's loss, and its gradient for one layer, over all batches, weighted by the batches' sample
+    counts.
+
+    Memory is bounded by a batch (its activations) and the readings asked for at a time.
+
+    Args:
+        model: Called as ``model(inputs)``; in eval mode (see :func:`borrowed`).
+        loss_fn: ``loss_fn(outputs, targets)``: the batch's mean loss, a scalar.
+        batches: Re-iterable of ``(inputs, targets)``: the same samples in each pass.
+        accuracy_fn: ``accuracy_fn(outputs, targets)``: the batch's mean accuracy.
+        seed: Every pass starts from this random state, so that what the batches draw from torch's global generator is
+            the same in each pass.
+        replay: Replays the activations before a layer, or ``None`` for full forward passes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: LossFn,
+        batches: Iterable[Any],
+        *,
+        accuracy_fn: AccuracyFn | None = None,
+        seed: int = 0,
+        replay: Replay | None = None,
+    ) -> None:
+        if iter(batches) is batches:
+            raise ValueError(
+                "`batches` must be re-iterable, as every step passes over them; got an iterator, which is exhausted after one "
+                "pass. Give a list or a DataLoader."
+            )
+        self.model, self.loss_fn, self.batches, self.accuracy_fn = model, loss_fn, batches, accuracy_fn
+        self.seed = seed
+        self.replay = replay
+        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.samples: int | None = None
+        self.batch_count: int | None = None
+        self.forwards = 0.0  # cost so far, in forward passes of the whole model over the whole probe
+        self._whole: Probe | None = None
+
+    def first_batch(self) -> tuple[Any, Any]:
+        """Inputs and targets of the first batch."""
+        inputs, targets, _size = next(self.passes())
+        return inputs, targets
+
+    def checked_floor(self, floor: float | None) -> float | None:
+        """``floor``, or ``None`` where the loss of the first batch can be seen to fall below it."""
+        if floor is None:
+            return None
+        inputs, targets = self.first_batch()
+        with torch.no_grad():
+            outputs = self.model(inputs)
+        return floor if keeps_floor(self.loss_fn, outputs, targets, floor) else None
+
+    def part(self, share: float, samples: int) -> Probe | None:
+        """A probe on the first ``share`` of the batches, rounded up; what it costs is counted here.
+
+        ``None`` where that share is fewer than ``samples`` samples, or more than half of the batches.
+        """
+        if self.batch_count is None or self.samples is None:
+            raise RuntimeError("The size of the probe is known after its first pass.")
+        count = math.ceil(self.batch_count * share)
+        if count > self.batch_count / 2 or share * self.samples < samples:
+            return None
+        part = Probe(self.model, self.loss_fn, _Head(self.batches, count), seed=self.seed, replay=self.replay)
+        part._whole = self
+        return part
+
+    def origin(self, layers: Sequence[Layer]) -> tuple[Reading, list[Float[Tensor, " n"]]]:
+        """The loss at θ, and each layer's gradient there from one shared backward pass."""
+        total, accuracy, count = _Mean(self.device), _Mean(self.device), 0
+        sums = [torch.zeros(layer.size, device=self.device) for layer in layers]
+        parameters = [p for layer in layers for p in layer.parameters]
+        for inputs, targets, size in self.passes():
+            for p in parameters:
+                p.requires_grad_(True)
+            outputs = self.model(inputs)
+            loss = self._loss(outputs, targets)
+            for part, gradient in zip(sums, self._gradients(loss, layers), strict=True):
+                part.add_(gradient, alpha=size)
+            total.add(loss, size)
+            if self.accuracy_fn is not None:
+                accuracy.add(self.accuracy_fn(outputs, targets), size)
+            count += size
+        for p in parameters:
+            p.requires_grad_(False)
+        self._count(3.0)  # forward, gradients of activations, gradients of weights
+        score = None if self.accuracy_fn is None else accuracy.value()
+        return Reading(total.value(), None, score), [part / count for part in sums]
+
+    def evaluate(self, points: Sequence[Point]) -> list[Reading]:
+        """Readings at ``points``, in order, from one pass over the batches.
+
+        Before the points, the unshifted model runs once a batch, and each point replays from it what its layer can not
+        change.
+        """
+        weights = [p.layer.vector() if p.shift is None else p.layer.vector().add_(p.shift) for p in points]
+        losses = [_Mean(self.device) for _ in points]
+        accuracies = [_Mean(self.device) for _ in points]
+        sums = [torch.zeros(p.layer.size, device=self.device) if p.gradient else None for p in points]
+        use_replay = self.replay is not None and self.replay.pays([p.layer for p in points])
+        count = 0
+        for inputs, targets, size in self.passes():
+            if use_replay and self.replay is not None:
+                self.replay.record(inputs)
+            for index, point in enumerate(points):
+                with point.layer.at(weights[index]):
+                    loss, outputs, gradient = self._at(point, inputs, targets, use_replay)
+                losses[index].add(loss, size)
+                if gradient is not None:
+                    sums[index].add_(gradient, alpha=size)  # type: ignore[union-attr]
+                if self.accuracy_fn is not None:
+                    accuracies[index].add(self.accuracy_fn(outputs, targets), size)
+            count += size
+        self._charge(points, use_replay)
+        return [
+            Reading(
+                loss.value(), None if part is None else part / count, accuracy.value() if self.accuracy_fn else None
+            )
+            for loss, part, accuracy in zip(losses, sums, accuracies, strict=True)
+        ]
+
+    def batch_gradient(self, layer: Layer, inputs: Any, targets: Any) -> Float[Tensor, " n"]:
+        """The gradient of one batch's mean loss, with ``layer`` as it now stands."""
+        gradient = self._at(Point(layer, None), inputs, targets, use_replay=False)[2]
+        assert gradient is not None
+        return gradient
+
+    def charge_pass(self, layer: Layer) -> None:
+        """Counts the cost of a full forward pass over the probe with a backward pass to ``layer``."""
+        self._count(1.0 + (self.replay.share_after(layer) if self.replay is not None else 1.0))
+
+    def passes(self, *, reseed: bool = True) -> Iterator[tuple[Any, Any, int]]:
+        """One pass: ``(inputs, targets, sample count)`` on the model's device."""
+        if reseed:
+            torch.default_generator.manual_seed(self.seed)
+            if self.device.type == "cuda":
+                torch.cuda.manual_seed(self.seed)
+        seen, count = 0, 0
+        for batch in self.batches:
+            if not isinstance(batch, Sequence) or len(batch) != 2:
+                raise ValueError(f"`batches` must give pairs (inputs, targets); got {type(batch).__name__}.")
+            inputs, targets = moved(batch[0], self.device), moved(batch[1], self.device)
+            size = len(first_tensor(inputs, "inputs"))
+            seen, count = seen + size, count + 1
+            yield inputs, targets, size
+        if seen == 0:
+            raise ValueError("`batches` is empty: SAL needs at least one sample.")
+        if self.samples is not None and seen != self.samples:
+            raise ValueError(
+                f"`batches` must give the same samples in every pass; it gave {self.samples} first and {seen} now. "
+                "Does the loader drop or draw samples at random?"
+            )
+        self.samples, self.batch_count = seen, count
+
+    def _at(self, point: Point, inputs: Any, targets: Any, use_replay: bool) -> tuple[Tensor, Any, Tensor | None]:
+        for parameter in point.layer.parameters:
+            parameter.requires_grad_(point.gradient)
+        try:
+            with torch.set_grad_enabled(point.gradient):
+                if use_replay and self.replay is not None:
+                    outputs = self.replay.forward(point.layer, inputs)
+                else:
+                    outputs = self.model(inputs)
+                loss = self._loss(outputs, targets)
+                gradient = self._gradients(loss, [point.layer])[0] if point.gradient else None
+        finally:
+            for parameter in point.layer.parameters:
+                parameter.requires_grad_(False)
+        return loss.detach(), outputs, gradient
+
+    def _loss(self, outputs: Any, targets: Any) -> Tensor:
+        loss = self.loss_fn(outputs, targets)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(f"`loss_fn` must return the batch's mean loss, a tensor of one number; got {shape}.")
+        return loss.reshape(())
+
+    def _gradients(self, loss: Tensor, layers: Sequence[Layer]) -> list[Float[Tensor, " n"]]:
+        """Gradients of ``loss``, one vector a layer; 0 for a layer that the loss does not depend on."""
+        parameters = [p for layer in layers for p in layer.parameters]
+        if not loss.requires_grad:
+            return [torch.zeros(layer.size, device=self.device) for layer in layers]
+        found = iter(torch.autograd.grad(loss, parameters, allow_unused=True))
+        return [
+            flatten([torch.zeros_like(p) if g is None else g for p, g in zip(layer.parameters, found, strict=False)])
+            for layer in layers
+        ]
+
+    def _charge(self, points: Sequence[Point], use_replay: bool) -> None:
+        cost = float(use_replay)
+        for point in points:
+            rest = self.replay.share_after(point.layer) if self.replay is not None else 1.0
+            replayed = use_replay and self.replay is not None and self.replay.enabled[point.layer]
+            # Backward: the gradients of the activations behind the layer cost what their forward does.
+            cost += (rest if replayed else 1.0) + (rest if point.gradient else 0.0)
+        self._count(cost)
+
+    def _count(self, forwards: float) -> None:
+        self.forwards += forwards
+        if self._whole is not None and self.samples and self._whole.samples:
+            self._whole.forwards += forwards * self.samples / self._whole.samples
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The first ``count`` batches."""
+
+    batches: Iterable[Any]
+    count: int
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(iter(self.batches), self.count)
+
+
+class _Mean:
+    """A sample-weighted mean, summed in float64 on the device, so that no batch waits for a transfer."""
+
+    def __init__(self, device: torch.device) -> None:
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.total, self.count = torch.zeros((), dtype=dtype, device=device), 0
+
+    def add(self, value: Tensor | float, size: int) -> None:
+        self.total += torch.as_tensor(value, dtype=self.total.dtype, device=self.total.device).detach() * size
+        self.count += size
+
+    def value(self) -> float:
+        return float(self.total) / self.count

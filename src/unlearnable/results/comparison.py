@@ -1,0 +1,187 @@
+"""Cells that may be compared with one another: the same data, model and measurement, different methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unlearnable.results.cells import Cell
+from unlearnable.results.ranking import RankCorrelation, RankingStability, rank_correlation, ranking_stability
+from unlearnable.results.records import AXES
+from unlearnable.results.thresholds import Measured, Transfer, transfer_thresholds
+
+#: How an axis is said in titles.
+SAID: Mapping[str, str] = {"eps": "ε = {}", "steps": "{} steps", "task": "task {}", "defense": "defence {}"}
+_MEASURING = ("eps", "steps", "solver")
+_MEASURED = slice(AXES.index("eps") - 1, None)  # their places, and the settings', in `Run.setting`
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods under one setting.
+
+    Attributes:
+        title: What tells the setting from the others; "all jobs" if there is one only.
+        cells: One a method.
+    """
+
+    title: str
+    cells: Sequence[Cell]
+
+    @property
+    def methods(self) -> list[Cell]:
+        """The cells that are not clean data and have a UD."""
+        return [cell for cell in self.cells if not cell.is_clean and cell.spread is not None]
+
+    @property
+    def distances(self) -> dict[str, float]:
+        """Method → mean UD."""
+        return {cell.first.label: cell.ud for cell in self.methods}
+
+    def correlation(self) -> RankCorrelation:
+        """Rank correlation of UD and test accuracy over the methods."""
+        return rank_correlation(
+            [cell.ud for cell in self.methods], [cell.figure("test_acc")[0] for cell in self.methods]
+        )
+
+
+def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
+    """The cells by their settings; first the published measurement (ε = 0.05, 10 steps), then those with most methods."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.first.setting, []).append(cell)
+    varied = [place for place, _ in enumerate((*AXES[1:], "settings")) if len({key[place] for key in groups}) > 1]
+
+    def rank(key: tuple[Any, ...]) -> tuple[bool, int]:
+        eps, steps = key[AXES.index("eps") - 1], key[AXES.index("steps") - 1]
+        return ((eps, steps) != (0.05, 10), -len(groups[key]))
+
+    shared = set.intersection(*({*key[-1].split(", ")} for key in groups)) if groups else set()
+    return [Comparison(_title(key, varied, shared), groups[key]) for key in sorted(groups, key=rank)]
+
+
+def _title(key: tuple[Any, ...], varied: Sequence[int], shared: set[str]) -> str:
+    """The axes that vary, and of the settings those that not all have."""
+    told = ", ".join(option for option in key[-1].split(", ") if option not in shared)
+    own = (*key[:-1], told)
+    return _said({(*AXES[1:], "settings")[place]: own[place] for place in varied})
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    """Axes and their values in words; a single task goes without saying."""
+    told = {name: value for name, value in values.items() if value != "" and (name, value) != ("task", "single")}
+    return " · ".join(SAID.get(name, "{}").format(value) for name, value in told.items()) or "all jobs"
+
+
+def families(cells: Sequence[Cell], *, free: Sequence[str]) -> dict[str, list[Cell]]:
+    """The cells by all of their setting but the axes in `free` (or "settings"); the key says what tells them apart."""
+    names = [name for name in (*AXES[1:], "settings") if name not in free]
+    keys = [tuple(_place(cell, name) for name in names) for cell in cells]
+    varied = [place for place in range(len(names)) if len({key[place] for key in keys}) > 1]
+    found: dict[str, list[Cell]] = {}
+    for cell, key in zip(cells, keys, strict=True):
+        found.setdefault(_said({names[place]: key[place] for place in varied}), []).append(cell)
+    return found
+
+
+def _place(cell: Cell, name: str) -> Any:
+    return cell.first.settings if name == "settings" else cell.first.axes[AXES.index(name)]
+
+
+def numeric_axes(cells: Sequence[Cell]) -> list[str]:
+    """What of the measurement was varied and is a number: `eps`, `steps` and single options such as `sal.samples`."""
+    found = [name for name in ("eps", "steps") if len({_place(cell, name) for cell in cells}) > 1]
+    options = {name for cell in cells for name in _options(cell)}
+    for option in sorted(options):
+        if len({_options(cell).get(option) for cell in cells}) > 1 and all(_is_number(cell, option) for cell in cells):
+            found.append(option)
+    return found
+
+
+def axis_series(cells: Sequence[Cell], axis: str) -> dict[str, dict[str, list[tuple[float, float, float]]]]:
+    """Setting without the axis → method → points (place, mean UD, standard deviation) along the axis."""
+    result: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+    by_option = axis not in AXES
+    for title, family in families(cells, free=[axis] if not by_option else ["settings"]).items():
+        for cell in family:
+            if cell.is_clean:
+                continue
+            rest = ", ".join(f"{name}={value}" for name, value in _options(cell).items() if name != axis)
+            key = f"{title} · {rest}" if by_option and rest else title
+            place = float(_options(cell)[axis]) if by_option else float(_place(cell, axis))
+            result.setdefault(key, {}).setdefault(cell.first.label, []).append((place, cell.ud, cell.ud_std))
+    series = {key: {name: sorted(points) for name, points in methods.items()} for key, methods in result.items()}
+    return {key: value for key, value in series.items() if any(len(points) > 1 for points in value.values())}
+
+
+def _options(cell: Cell) -> dict[str, str]:
+    """The settings that are told of a cell, by option."""
+    pairs = (part.partition("=") for part in cell.first.settings.split(", ") if part)
+    return {name: value for name, _, value in pairs}
+
+
+def _is_number(cell: Cell, option: str) -> bool:
+    try:
+        float(_options(cell)[option])
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def stabilities(cells: Sequence[Cell]) -> dict[str, RankingStability]:
+    """Data and model → agreement of the methods' order between all ways SAL was measured, where there are two or more."""
+    found = {}
+    for title, family in _by_part(cells, _training).items():
+        compared = sorted(comparisons(family), key=lambda one: one.cells[0].first.setting[_MEASURED])
+        values = {comparison.title: comparison.distances for comparison in compared}
+        if len(values) > 1:
+            found[title] = ranking_stability(values)
+    return found
+
+
+def transfers(cells: Sequence[Cell], clean_runs: Mapping[int, Mapping[int, np.ndarray]]) -> dict[str, Transfer]:
+    """Way of measuring → transfer of β between data sets, models and ways of training, where there are two or more.
+
+    Args:
+        cells: The cells.
+        clean_runs: `id` of a cell → seed → SAL of its clean runs.
+    """
+    found = {}
+    for title, family in _by_part(cells, _measuring).items():
+        measured = {}
+        for comparison in comparisons(family):
+            methods = {cell.first.label: {run.seed: run.sal for run in cell.runs} for cell in comparison.methods}
+            if methods:
+                measured[comparison.title] = Measured(clean_runs[id(comparison.methods[0])], methods)
+        if len(measured) > 1:
+            found[title] = transfer_thresholds(measured)
+    return found
+
+
+def _by_part(cells: Sequence[Cell], part: Callable[[Cell], dict[str, Any]]) -> dict[str, list[Cell]]:
+    """The cells by a part of their setting; the key says what tells the groups apart."""
+    parts = [part(cell) for cell in cells]
+    varied = [name for name in (parts[0] if parts else ()) if len({one[name] for one in parts}) > 1]
+    found: dict[str, list[Cell]] = {}
+    for cell, one in zip(cells, parts, strict=True):
+        found.setdefault(_said({name: one[name] for name in varied}), []).append(cell)
+    return found
+
+
+def _measuring(cell: Cell) -> dict[str, Any]:
+    """How SAL was measured."""
+    return {**{name: _place(cell, name) for name in _MEASURING}, "settings": _told(cell, measuring=True)}
+
+
+def _training(cell: Cell) -> dict[str, Any]:
+    """What was trained."""
+    axes = {name: _place(cell, name) for name in AXES[1:] if name not in _MEASURING}
+    return {**axes, "settings": _told(cell, measuring=False)}
+
+
+def _told(cell: Cell, *, measuring: bool) -> str:
+    options = _options(cell).items()
+    return ", ".join(f"{name}={value}" for name, value in options if name.startswith("sal.") == measuring)
