@@ -1,87 +1,118 @@
-"""Sets of images in memory: 8-bit pixels, their targets, their fingerprint, stratified selections."""
+"""Samples in memory: their inputs, targets, tasks, fingerprint, and stratified selections."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-#: One tensor, or one a task for multi-task data; the first axis is the sample.
+from unlearnable.tasks import Task
+
+#: One tensor, or one a task for data with several tasks; the first axis is the sample.
 Targets = Tensor | Mapping[str, Tensor]
-
-
-def map_targets(function, targets: Targets) -> Targets:  # type: ignore[no-untyped-def]
-    """Applies `function` to the one target tensor, or to each task's."""
-    if isinstance(targets, Tensor):
-        return function(targets)
-    return {task: function(target) for task, target in targets.items()}
+#: One tensor, or several by name, such as token ids and their mask; the first axis is the sample.
+Inputs = Tensor | Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """Images with their targets.
+class Samples:
+    """Inputs with their targets, whatever they are.
 
     Attributes:
-        images: `[n, c, h, w]`, 8 bits a channel.
-        targets: `[n]` class indices; for multi-task data a mapping from task to a tensor with n as its first axis.
+        inputs: As they are stored: images `[n, c, h, w]` in 8 bits, token ids `[n, t]`; what they mean to a model is
+            their `Modality`'s affair.
+        targets: `[n, …]`; for data with several tasks a mapping from task to such a tensor.
+        tasks: What the targets are for, by name. The first class task is the one that stratified selections and
+            poisons for a classification go by.
     """
 
-    images: UInt8[Tensor, "n c h w"]
+    inputs: Inputs
     targets: Targets = field(repr=False)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for target in (self.targets,) if isinstance(self.targets, Tensor) else self.targets.values():
-            if len(target) != len(self.images):
-                raise ValueError(f"There are {len(self.images)} images but {len(target)} targets; each needs one.")
+        size = len(self)
+        for what, values in (("inputs", self.inputs), ("targets", self.targets)):
+            for tensor in (values,) if isinstance(values, Tensor) else values.values():
+                if len(tensor) != size:
+                    raise ValueError(f"There are {size} samples but {len(tensor)} {what}; each needs one.")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.inputs if isinstance(self.inputs, Tensor) else next(iter(self.inputs.values())))
 
-    def __getitem__(self, index: Tensor | list[int]) -> tuple[Tensor, Targets]:
-        """One batch `(images, targets)`: how a `DataLoader` without a collate function reads it."""
+    def __getitem__(self, index: Tensor | list[int]) -> tuple[Inputs, Targets]:
+        """One batch `(inputs, targets)`: how a `DataLoader` without a collate function reads it."""
         rows = torch.as_tensor(index)
-        return self.images[rows], map_targets(lambda target: target[rows], self.targets)
+        return map_tensors(lambda t: t[rows], self.inputs), map_tensors(lambda t: t[rows], self.targets)
 
-    def select(self, rows: Int64[Tensor, " m"]) -> ImageSet:
-        """The images at `rows`, in that order."""
-        images, targets = self[rows]
-        return ImageSet(images, targets)
+    def select(self, rows: Int64[Tensor, " m"]) -> Samples:
+        """The samples at `rows`, in that order."""
+        inputs, targets = self[rows]
+        return Samples(inputs, targets, self.tasks)
 
-    def with_images(self, images: UInt8[Tensor, "n c h w"]) -> ImageSet:
-        """The same samples with other pixels: how a poison is put in."""
-        if images.shape != self.images.shape:
-            raise ValueError(f"The set holds images of shape {tuple(self.images.shape)}; got {tuple(images.shape)}.")
-        return replace(self, images=images)
+    def replace(self, *, inputs: Inputs | None = None, targets: Targets | None = None) -> Samples:
+        """The same samples with other inputs (how a poison is put in) or other targets, row for row.
+
+        Raises:
+            ValueError: if there are more or fewer of them, or tensors of another shape.
+        """
+        if isinstance(inputs, Tensor) and isinstance(self.inputs, Tensor) and inputs.shape != self.inputs.shape:
+            raise ValueError(f"The set holds inputs of shape {tuple(self.inputs.shape)}; got {tuple(inputs.shape)}.")
+        return Samples(
+            self.inputs if inputs is None else inputs, self.targets if targets is None else targets, self.tasks
+        )
+
+    def focused(self, task: str) -> Samples:
+        """The same samples with the class task `task` as their first.
+
+        Raises:
+            ValueError: if there is no class task of that name.
+        """
+        classes = [name for name, entry in self.tasks.items() if entry.kind == "class"]
+        if task not in classes:
+            raise ValueError(f"`poison.task` must be a class task, one of {classes} here, or null; got {task!r}.")
+        names = sorted(self.tasks, key=lambda name: name != task)  # stable: the others keep their order
+        return Samples(self.inputs, self.targets, {name: self.tasks[name] for name in names})
+
+    @property
+    def class_task(self) -> Task | None:
+        """The first class task; None if there is none."""
+        return next((task for task in self.tasks.values() if task.kind == "class"), None)
 
     @property
     def labels(self) -> Int64[Tensor, " n"]:
-        """The class indices that stratified selections go by: for multi-task data those of its first class task."""
+        """The class indices that stratified selections and poisons go by: those of :attr:`class_task`, or zeros."""
         if isinstance(self.targets, Tensor):
             return self.targets
-        for target in self.targets.values():
-            if target.ndim == 1 and not target.is_floating_point():
-                return target
-        return torch.zeros(len(self), dtype=torch.int64)
+        return self.targets[task.name] if (task := self.class_task) else torch.zeros(len(self), dtype=torch.int64)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over pixels and targets: what a run depends on, wherever the files lie."""
+        """SHA-256 over inputs and targets: what a run depends on, wherever the files lie."""
         digest = hashlib.sha256()
-        items = [("images", self.images)]
-        items += [("targets", self.targets)] if isinstance(self.targets, Tensor) else sorted(self.targets.items())
-        for name, tensor in items:
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            for chunk in tensor.split(4096):  # memory-mapped images never lie in memory as a whole
-                digest.update(np.ascontiguousarray(chunk.numpy()).tobytes())
+        for what, values in (("inputs", self.inputs), ("targets", self.targets)):
+            named = {what: values} if isinstance(values, Tensor) else dict(sorted(values.items()))
+            for name, tensor in named.items():
+                digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+                for chunk in tensor.split(4096):  # memory-mapped images never lie in memory as a whole
+                    digest.update(np.ascontiguousarray(chunk.numpy()).tobytes())
         return digest.hexdigest()
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], values: Inputs | Targets) -> Any:
+    """Applies `function` to the one tensor, or to each by its name."""
+    if isinstance(values, Tensor):
+        return function(values)
+    return {name: function(tensor) for name, tensor in values.items()}
 
 
 def write_images(path: Path, images: UInt8[Tensor, "n c h w"]) -> None:

@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float
+import torch
 from torch import Generator, Tensor
-from typing_extensions import override
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
+    from unlearnable.data.samples import Inputs, Samples, Targets
 
 
-class Defense(ABC):
-    """Changes each training batch after the augmentation, on the training device."""
+class Defense:
+    """What a trainer does against poisoned data; every hook does nothing unless a defence says so."""
 
-    @abstractmethod
-    def train_batch(self, images: Float[Tensor, "n c h w"], *, generator: Generator) -> Float[Tensor, "n c h w"]:
-        """The batch that the model is trained on, in [0, 1].
+    #: Whether `purify` does something: its result is then kept in the store.
+    purifies: bool = False
+
+    def purify(
+        self,
+        train: Samples,
+        *,
+        seed: int,
+        device: torch.device,
+        work_dir: Path,
+        progress: bool = False,  # noqa: ARG002
+    ) -> Samples:
+        """The training set that is trained on instead, made once and stored.
 
         Args:
-            images: The augmented batch, in [0, 1].
-            generator: The only source of randomness; its state depends on the seed, the epoch and the batch.
+            train: The (poisoned) training set; never modified.
+            seed: Same seed, same result.
+            device: Where to compute.
+            work_dir: Private folder that survives an interruption: the next call goes on from what lies there.
+            progress: Whether to show progress bars on a terminal.
         """
+        return train
+
+    def batch(self, inputs: Inputs, targets: Targets, *, generator: Generator) -> tuple[Inputs, Targets]:  # noqa: ARG002
+        """A training batch, after the augmentation, as the model is to see it, on the training device.
+
+        Args:
+            inputs: As models take them: images in [0, 1].
+            targets: Their targets.
+            generator: The only source of randomness, on the device; it depends on seed, epoch and batch alone.
+        """
+        return inputs, targets
+
+    def loss(self, module: LightningModule, batch: tuple[Any, Any], *, generator: Generator) -> Tensor | None:  # noqa: ARG002
+        """The batch's training loss in the place of the module's own; None leaves it to the module.
+
+        Args:
+            module: Has `net` and `loss_functions`.
+            batch: What `batch` returned.
+            generator: As for `batch`.
+        """
+        return None
+
+    def at_test(self, inputs: Inputs) -> Inputs:
+        """Test inputs as the model is to see them."""
+        return inputs
 
 
 class NoDefense(Defense):
-    """Trains on the images as they are."""
-
-    @override
-    def train_batch(self, images: Float[Tensor, "n c h w"], *, generator: Generator) -> Float[Tensor, "n c h w"]:
-        return images
+    """Trains on the data as they are."""

@@ -1,10 +1,18 @@
-"""What a task is: the description that data hand to heads, losses, metrics and reports."""
+"""What a task is: its loss, its metrics, its head, its targets under a flip; one file a kind beside this one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+import torchmetrics
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unlearnable.tasks.heads import DenseHead
 
 
 @dataclass(frozen=True)
@@ -20,51 +28,100 @@ class Metric:
     higher_is_better: bool
 
 
-#: Kind of task → its main metric. Targets are float with NaN, or integers with −1, where there is no value.
-KINDS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "class": Metric("acc", True),  # [n] class of the image
-        "segmentation": Metric("miou", True),  # [n, h, w] class of each pixel
-        "grouping": Metric("pair_acc", True),  # [n, h, w] segment of each pixel; numbers mean nothing across images
-        "depth": Metric("rmse", False),  # [n, 1, h, w] metres
-        "normal": Metric("mean_angle", False),  # [n, 3, h, w] unit vectors
-        "heatmap": Metric("ap", True),  # [n, 1, h, w] in [0, 1]
-        "map": Metric("rmse", False),  # [n, c, h, w]
-    }
-)
-
-
 @dataclass(frozen=True)
-class Task:
-    """One task of a data set.
+class Task(ABC):
+    """One task of a data set; a subclass is a kind of task.
+
+    Targets are floating-point with NaN, or integers with −1, where there is no value.
 
     Args:
         name: Its name, such as `depth_euclidean`.
-        kind: One of `KINDS`.
         channels: Length of the prediction, per image or per pixel: number of classes, or of values.
-        class_weights: For `segmentation`, what a pixel of each class counts in the loss; None counts all alike.
     """
 
+    #: The kind's name, in results and messages.
+    kind: ClassVar[str]
+    #: What tasks of this kind are judged by; one of :meth:`metrics`.
+    metric: ClassVar[Metric]
+    #: Whether there is a target a pixel, which moves with the picture.
+    dense: ClassVar[bool] = True
+
     name: str
-    kind: str
     channels: int
-    class_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}; got {self.kind!r} for task {self.name!r}.")
-        if self.class_weights is not None and len(self.class_weights) != self.channels:
-            raise ValueError(
-                f"`class_weights` must hold one number a class, {self.channels} for task {self.name!r}; "
-                f"got {len(self.class_weights)}."
-            )
         if self.channels < 1:
             raise ValueError(f"`channels` must be at least 1; got {self.channels} for task {self.name!r}.")
 
-    @property
-    def metric(self) -> Metric:
-        """What it is judged by."""
-        return KINDS[self.kind]
+    @abstractmethod
+    def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        """The mean over images of each image's mean over its values; images without any are left out.
+
+        Args:
+            output: What the head predicts, `[n, channels, …]`.
+            target: What is true, `[n, …]`.
+        """
+
+    @abstractmethod
+    def metrics(self) -> dict[str, torchmetrics.Metric]:
+        """Fresh metrics by name, :attr:`metric` among them."""
+
+    @abstractmethod
+    def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        """Metric → what its `update` takes of a batch, values that are missing left out."""
+
+    def head(self, in_channels: int, *, stages: int, width: int) -> nn.Module:
+        """The head that predicts it from a feature map `[n, in_channels, i, j]`.
+
+        Args:
+            in_channels: Channels of the feature map.
+            stages: How often its resolution is to be doubled.
+            width: Channels within a dense head.
+        """
+        return DenseHead(in_channels, self.channels, stages=stages, width=width)
+
+    def mirror(self, target: Tensor) -> Tensor:
+        """The targets of images that are mirrored left to right."""
+        return target.flip(-1) if self.dense else target
+
+    def known(self, target: Tensor) -> Bool[Tensor, "..."]:
+        """Where a target has a value."""
+        return ~target.isnan() if target.is_floating_point() else target >= 0
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """One task's loss as a function of a net's outputs and a batch's targets: single tensors, or mappings from tasks."""
+
+    task: Task
+
+    def __call__(self, outputs: Tensor | Mapping[str, Tensor], targets: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """Its mean over the batch."""
+        return self.task.loss(of_task(outputs, self.task.name), of_task(targets, self.task.name))
+
+
+@dataclass(frozen=True)
+class JointLoss:
+    """The sum of the tasks' losses, each with weight 1 whatever weighting trains the model: comparable between runs."""
+
+    losses: Mapping[str, TaskLoss]
+
+    def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+        """Its mean over the batch."""
+        return torch.stack([loss(outputs, targets) for loss in self.losses.values()]).sum()
+
+
+def of_task(values: Tensor | Mapping[str, Tensor], task: str) -> Tensor:
+    """A task's entry; with one task outputs and targets may be a tensor."""
+    return values if isinstance(values, Tensor) else values[task]
+
+
+def image_mean(values: Float[Tensor, "n *rest"], valid: Tensor) -> Float[Tensor, ""]:
+    """The mean over images of the mean over an image's `valid` entries; 0 for a batch without any."""
+    values, valid = values.flatten(1), valid.flatten(1)
+    counts = valid.sum(1)
+    sums = torch.where(valid, values, torch.zeros_like(values)).sum(1)
+    return (sums / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
 
 
 def choose_tasks(tasks: Mapping[str, Task], names: Sequence[str] | None, *, what: str) -> dict[str, Task]:

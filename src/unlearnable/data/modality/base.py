@@ -1,0 +1,56 @@
+"""The seam for kinds of input: what samples are made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Generator
+
+from unlearnable.data.samples import Inputs, Samples, Targets
+from unlearnable.tasks import Task
+
+
+class Modality(ABC):
+    """What one kind of input means: to a model, to augmentation, on disk, to the eye."""
+
+    #: In keys and results.
+    name: ClassVar[str]
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What training depends on: part of a trajectory's key."""
+        return {}
+
+    @abstractmethod
+    def to_model(self, inputs: Inputs) -> Any:
+        """Stored inputs as models take them."""
+
+    def augment(
+        self,
+        inputs: Inputs,
+        targets: Targets,
+        tasks: Mapping[str, Task],
+        *,
+        generator: Generator,  # noqa: ARG002
+    ) -> tuple[Inputs, Targets]:
+        """One random variant of each stored training input, with its targets; none unless a modality says so."""
+        return inputs, targets
+
+    @abstractmethod
+    def describe(self, clean: Samples, poisoned: Samples) -> dict[str, Any]:
+        """What was changed, in numbers for `result.json` (`noise`); `changed` is the share of samples."""
+
+    def preview(self, clean: Samples, poisoned: Samples, folder: Path) -> Path | None:  # noqa: ARG002
+        """Writes a picture or a text that shows clean and poisoned samples side by side; None if there is none."""
+        return None
+
+    @abstractmethod
+    def write(self, folder: Path, inputs: Inputs) -> None:
+        """Writes stored inputs to files in `folder`."""
+
+    @abstractmethod
+    def read(self, folder: Path) -> Inputs:
+        """Reads what `write` wrote; large inputs are memory-mapped."""

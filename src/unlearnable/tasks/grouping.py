@@ -1,0 +1,71 @@
+"""Which pixels belong together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torchmetrics
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy
+from typing_extensions import override
+
+from unlearnable.tasks.base import Metric, Task, image_mean
+
+#: Pairs of pixels that groupings are judged on: (down, right) in pixels.
+PAIRS = ((0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0))
+# Added to squared distances: log(1 − s) is −∞ where two embeddings are equal.
+_SMALLEST = 1e-2
+
+
+@dataclass(frozen=True)
+class Grouping(Task):
+    """The segment of each pixel, `[n, h, w]` integers that mean nothing across images, −1 for none.
+
+    Judged by `pair_acc`: whether two pixels are of one segment, balanced, so that chance is 1/2.
+    """
+
+    kind: ClassVar[str] = "grouping"
+    metric: ClassVar[Metric] = Metric("pair_acc", higher_is_better=True)
+
+    @override
+    def loss(self, output: Float[Tensor, "n d h w"], target: Int64[Tensor, "n h w"]) -> Float[Tensor, ""]:
+        """Cross-entropy of whether two pixels are of one segment.
+
+        As in Taskonomy (from Fathi et al., 2017, arXiv 1703.10277), the probability is 2 / (1 + exp ‖e_p − e_q‖²) of the
+        pixels' embeddings; here over fixed offsets instead of random pairs, so that a loss is a number one can measure
+        SAL of, and with half of the weight on pairs of either kind.
+        """
+        squared, same, valid = pairs(output, target)
+        squared = squared + _SMALLEST
+        together = F.softplus(squared) - math.log(2)
+        apart = F.softplus(squared) - torch.log(torch.expm1(squared.clamp_max(50)))
+        return (image_mean(together, valid & same) + image_mean(apart, valid & ~same)) / 2
+
+    @override
+    def metrics(self) -> dict[str, torchmetrics.Metric]:
+        return {"pair_acc": MulticlassAccuracy(2, average="macro")}
+
+    @override
+    def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        squared, same, valid = pairs(output, target)
+        return {"pair_acc": ((squared[valid] < math.log(3)).long(), same[valid].long())}  # where 2/(1+exp d²) > 1/2
+
+
+def pairs(
+    embedding: Float[Tensor, "n d h w"], segments: Int64[Tensor, "n h w"]
+) -> tuple[Float[Tensor, "n p"], Tensor, Tensor]:
+    """Squared distances of the embeddings of all pairs at `PAIRS`, whether they are one segment, and both have one."""
+    squared, same, valid = [], [], []
+    height, width = segments.shape[-2:]
+    for down, right in PAIRS:
+        here = (..., slice(0, height - down), slice(0, width - right))
+        there = (..., slice(down, height), slice(right, width))
+        squared.append((embedding[here] - embedding[there]).square().sum(1).flatten(1))
+        same.append((segments[here] == segments[there]).flatten(1))
+        valid.append(((segments[here] >= 0) & (segments[there] >= 0)).flatten(1))
+    return torch.cat(squared, 1), torch.cat(same, 1), torch.cat(valid, 1)

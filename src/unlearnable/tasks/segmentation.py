@@ -1,0 +1,61 @@
+"""One class a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torchmetrics
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from typing_extensions import override
+
+from unlearnable.tasks.base import Metric, Task, image_mean
+
+
+@dataclass(frozen=True)
+class Segmentation(Task):
+    """The class of each pixel, `[n, h, w]` integers, −1 for none; judged by mIoU over the classes that occur.
+
+    Args:
+        class_weights: What a pixel of each class counts in the loss; None counts all alike.
+    """
+
+    kind: ClassVar[str] = "segmentation"
+    metric: ClassVar[Metric] = Metric("miou", higher_is_better=True)
+
+    class_weights: tuple[float, ...] | None = None
+
+    @override
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights is not None and len(self.class_weights) != self.channels:
+            raise ValueError(
+                f"`class_weights` must hold one number a class, {self.channels} for task {self.name!r}; "
+                f"got {len(self.class_weights)}."
+            )
+
+    @override
+    def loss(self, output: Float[Tensor, "n k h w"], target: Int64[Tensor, "n h w"]) -> Float[Tensor, ""]:
+        """Cross-entropy of each pixel. With class weights an image's mean is the weighted one."""
+        valid = target >= 0
+        entropy = F.cross_entropy(output, target, ignore_index=-1, reduction="none")
+        if self.class_weights is None:
+            return image_mean(entropy, valid)
+        weights = torch.tensor(self.class_weights, device=output.device)[target.clamp_min(0)] * valid
+        mean = weights.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
+        return image_mean(entropy * weights / mean.clamp_min(1e-12)[:, None, None], valid)
+
+    @override
+    def metrics(self) -> dict[str, torchmetrics.Metric]:
+        classes = max(2, self.channels)
+        return {"miou": MulticlassJaccardIndex(classes), "pixel_acc": MulticlassAccuracy(classes, average="micro")}
+
+    @override
+    def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        known = target >= 0
+        pair = output.argmax(1)[known], target[known]
+        return {"miou": pair, "pixel_acc": pair}
