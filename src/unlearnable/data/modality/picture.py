@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+
+from unlearnable.files import write_atomically
 
 
 def preview(
@@ -51,18 +53,22 @@ def preview(
     shown = F.pad(shown, (gap, gap, gap, gap), value=255.0)
     picture = torch.cat([torch.cat(list(line), dim=2) for line in shown], dim=1).round().to(torch.uint8)
     if path is not None:
-        save_png(picture, path)
+        write_atomically(path, encode_png(picture))
     return picture
 
 
-def save_png(picture: UInt8[Tensor, "c h w"], path: Path) -> None:
-    """Writes one image as PNG, under a temporary name first."""
+def encode_png(picture: UInt8[Tensor, "c h w"]) -> bytes:
+    """One image as a PNG file's content."""
     from PIL import Image
 
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    pixels = picture.movedim(0, -1).squeeze(-1).contiguous().numpy()
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
+    encoded = io.BytesIO()
+    Image.fromarray(picture.movedim(0, -1).squeeze(-1).contiguous().numpy()).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def save_png(picture: UInt8[Tensor, "c h w"], path: Path) -> None:
+    """Writes one image as PNG."""
+    path.write_bytes(encode_png(picture))
 
 
 def _example(clean: Tensor, poisoned: Tensor, labels: Tensor, label: int) -> int:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from unlearnable.data import Rooms
+from unlearnable.data.rooms import Rooms
 from unlearnable.data.rooms_furniture import CODES, CORNERS, CUBE, FURNITURE, Part
 from unlearnable.data.rooms_render import Mesh, render_view
 from unlearnable.data.rooms_scene import SCENES, camera, make_scene
-from unlearnable.data.taskonomy_domains import DOMAINS
+from unlearnable.data.taskonomy_domains import DEPTH_UNIT, DOMAINS
 
 pytest.importorskip("embreex", reason="ray casting needs embreex (pip install unlearnable[multitask])")
 
@@ -40,7 +40,7 @@ def test_domains_of_a_view_agree_with_each_other(label: int) -> None:
     rng = np.random.default_rng([7, label])
     scene = make_scene(rng, label)
     values = render_view(rng, scene, Mesh(scene.parts), 32)
-    depth = DOMAINS["depth_euclidean"].decode(values["depth_euclidean"])
+    depth = DOMAINS["depth_euclidean"].decode(values["depth_euclidean"]) * DEPTH_UNIT
     assert not np.isnan(depth).any()  # a closed room
     assert 0 < depth.min() < depth.max() <= np.linalg.norm(scene.size)
     normal = DOMAINS["normal"].decode(values["normal"])
@@ -49,7 +49,7 @@ def test_domains_of_a_view_agree_with_each_other(label: int) -> None:
     assert normal[1, -1].mean() < 0  # y goes down: the floor at the bottom looks up
     codes = set(np.unique(values["segment_semantic"]).tolist())
     assert codes <= set(CODES.values())
-    assert DOMAINS["class_scene"].decode(values["class_scene"]) == label
+    assert DOMAINS["class_scene"].decode(values["class_scene"]).argmax() == label
 
 
 def test_furniture_does_not_overlap_and_the_camera_is_in_the_room() -> None:
@@ -94,7 +94,7 @@ def test_both_sides_of_the_split_have_each_type_equally_often(tmp_path: Path) ->
         tasks=["class_scene", "depth_euclidean", "segment_semantic", "keypoints2d", "edge_occlusion", "reshading"],
     )
     assert data.train.labels.bincount().tolist() == data.test.labels.bincount().tolist() == [2] * 6
-    assert data.num_classes == len(SCENES)
+    assert data.tasks["class_scene"].channels == len(SCENES)
     heat = data.train.targets["keypoints2d"]
     assert 0 <= heat.min() < heat.max() <= 1
     assert torch.isfinite(data.train.targets["reshading"]).all()
@@ -104,7 +104,7 @@ def test_both_sides_of_the_split_have_each_type_equally_often(tmp_path: Path) ->
     ("options", "message"),
     [
         ({"frames": 10}, "at least 12 rooms"),
-        ({"views": 0}, "at least 12 rooms"),
+        ({"views": 0}, "`dataset.views` must be a whole number, at least 1"),
         ({"frame_size": 8}, "at least 16"),
         ({"tasks": ["keypoints3d", "sofa"]}, "names sofa"),
     ],

@@ -9,8 +9,12 @@ from omegaconf import DictConfig
 from torch import nn
 
 from tests._inputs import ROOT, composed, seeded
+from unlearnable.data.digits import Digits
 from unlearnable.measures.sal import measure_sal
-from unlearnable.models import resnet18, timm_model, tiny_resnet
+from unlearnable.models.module import single_task
+from unlearnable.models.timm_nets import timm_model
+from unlearnable.models.tiny_resnet import tiny_resnet
+from unlearnable.models.torchvision_nets import resnet18
 from unlearnable.probing.layers import select_layers
 
 NAMES = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -27,7 +31,7 @@ LAYERS = {
 
 
 def configured(name: str) -> DictConfig:
-    return composed(f"model={name}", *(["model.name=resnet10t"] if name == "timm" else [])).model
+    return composed("experiment=smoke", f"model={name}", *(["model.name=resnet10t"] if name == "timm" else [])).model
 
 
 def build(name: str) -> nn.Module:
@@ -68,6 +72,35 @@ def test_sal_is_measured_on_other_architectures(name: str) -> None:
     sal = measure_sal(net, nn.functional.cross_entropy, batches, steps=1, layers=[last])
     assert sal.names == (last,)
     assert sal.values[0] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_takes_a_step_on_the_smoke_protocols_images(name: str) -> None:
+    source = Digits(subset=8, test_subset=8, batch_size=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one = single_task(
+            instantiate(configured(name).net), source.tasks, optimizer=instantiate(configured(name).optimizer)
+        )
+    source.check(one.net)
+    one.log = lambda *_, **__: None
+    images, labels = next(iter(source.probe(8, batch_size=8)))
+    one.training_step((images, labels), 0).backward()
+    gradients = [parameter.grad for parameter in one.net.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+
+
+def test_pytorchs_own_initialisation_is_an_option() -> None:
+    torch.manual_seed(0)
+    published, theirs = resnet18(10, init="torch"), resnet18(10)
+    for name in ("conv1", "layer3.0.conv2"):
+        ours, other = published.get_submodule(name).weight, theirs.get_submodule(name).weight
+        fan_in = ours[0].numel()
+        assert ours.abs().max() <= fan_in**-0.5  # uniform within ±1/√fan-in
+        assert ours.std().item() == pytest.approx((3 * fan_in) ** -0.5, rel=0.05)
+        assert other.std().item() == pytest.approx((2 / (other.shape[0] * 9)) ** 0.5, rel=0.05)  # normal, by fan-out
+    with pytest.raises(ValueError, match="`init` must be 'torch' or 'torchvision'; got 'keras'"):
+        resnet18(10, init="keras")
 
 
 def test_the_cifar_stem_keeps_the_resolution() -> None:

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from tests._inputs import shared_data
-from unlearnable.data import Task, Taskonomy
-from unlearnable.data.multitask import mirrored
-from unlearnable.data.taskonomy_domains import DOMAINS, read_array, resize, tiles
+from unlearnable.data.taskonomy import Taskonomy
+from unlearnable.data.taskonomy_arrays import read_array, tiles
+from unlearnable.data.taskonomy_domains import DOMAINS
 from unlearnable.data.taskonomy_files import View, by_view
 
 SIZE = 16
@@ -54,7 +54,7 @@ def test_units_and_masks_of_the_real_sample() -> None:
     view = next(iter((root / "rgb" / "taskonomy").iterdir())).name.split("_domain")[0]
     raw = np.asarray(Image.open(root / "depth_zbuffer" / "taskonomy" / f"{view}_domain_depth_zbuffer.png"))
     rgb = np.array(Image.open(root / "rgb" / "taskonomy" / f"{view}_domain_rgb.png"))
-    pixels = torch.cat([data.train.images, data.test.images])
+    pixels = torch.cat([data.train.inputs, data.test.inputs])
     row = int((pixels == torch.from_numpy(rgb).movedim(-1, 0)).flatten(1).all(1).nonzero())
     target = {name: torch.cat([data.train.targets[name], data.test.targets[name]])[row] for name in data.tasks}
 
@@ -81,15 +81,15 @@ def test_the_sample_makes_448_tiles_and_none_of_a_test_view_is_trained_on() -> N
     whole.setup()
     # Any tile put back in its place is a part of the one view that it was cut from.
     for tiled, views in ((data.train, whole.train), (data.test, whole.test)):
-        again = torch.cat([tiles(view, 64) for view in views.images])
-        assert torch.equal(tiled.images, again)
+        again = torch.cat([tiles(view, 64) for view in views.inputs])
+        assert torch.equal(tiled.inputs, again)
 
 
 def test_tiles_stay_on_their_views_side_of_the_split(tmp_path: Path) -> None:
     data = open_tree(make_tree(tmp_path), tiles=8)
     red = {
         part: set(images[:, 0, 0, 0].tolist())
-        for part, images in (("train", data.train.images), ("test", data.test.images))
+        for part, images in (("train", data.train.inputs), ("test", data.test.inputs))
     }
     assert red["train"].isdisjoint(red["test"])
     assert red["train"] | red["test"] == set(range(8))
@@ -114,16 +114,16 @@ def test_depth_is_in_metres_with_its_unit(tmp_path: Path) -> None:
 
 def test_labels_and_depth_take_the_nearest_pixel() -> None:
     labels = torch.tensor([[1, 1, 5, 5], [1, 1, 5, 5], [2, 2, 7, 7], [2, 2, 7, 7]])
-    assert resize(labels, "segmentation", 2).tolist() == [[1, 5], [2, 7]]
+    assert DOMAINS["segment_semantic"].resize(labels, 2).tolist() == [[1, 5], [2, 7]]
     depth = torch.tensor([[[1.0, 1.0, 3.0, 3.0, 3.0, 3.0]] * 6])
-    assert set(resize(depth, "depth", 3).unique().tolist()) <= {1.0, 3.0}  # never the 2 between them
+    assert set(DOMAINS["depth_zbuffer"].resize(depth, 3).unique().tolist()) <= {1.0, 3.0}  # never the 2 between them
 
 
 def test_other_maps_are_means_over_what_has_a_value() -> None:
     nan = float("nan")
     values = torch.tensor([[[1.0, 3.0, 5.0, nan], [nan, 3.0, nan, nan]]]).repeat(1, 2, 1)
     # First area: 1, 3, 3 (and their copies) → 7/3; second: one in four has a value: too few.
-    small = resize(values, "map", 2)
+    small = DOMAINS["principal_curvature"].resize(values, 2)
     assert small[0, 0].tolist()[0] == pytest.approx(7 / 3)
     assert small[0, 0, 1].isnan()
 
@@ -131,7 +131,7 @@ def test_other_maps_are_means_over_what_has_a_value() -> None:
 def test_normals_are_unit_vectors_after_resizing() -> None:
     normals = torch.zeros(3, 2, 2)
     normals[0, :, 0], normals[2, :, 1] = 1.0, 1.0
-    torch.testing.assert_close(resize(normals, "normal", 1)[:, 0, 0], torch.tensor([0.5**0.5, 0.0, 0.5**0.5]))
+    torch.testing.assert_close(DOMAINS["normal"].resize(normals, 1)[:, 0, 0], torch.tensor([0.5**0.5, 0.0, 0.5**0.5]))
 
 
 def test_grey_is_no_normal_and_semantic_zero_no_class() -> None:
@@ -143,20 +143,6 @@ def test_grey_is_no_normal_and_semantic_zero_no_class() -> None:
     ]
     with pytest.raises(ValueError, match="semantic codes go from 0 to 17"):
         DOMAINS["segment_semantic"].decode(np.array([[18]], dtype=np.uint8))
-
-
-def test_mirroring_turns_targets_and_the_sign_of_a_normals_x() -> None:
-    tasks = {"normal": Task("normal", "normal", 3), "class_scene": Task("class_scene", "class", 2)}
-    images = torch.arange(4, dtype=torch.uint8).view(2, 1, 1, 2)
-    targets = {
-        "normal": torch.tensor([[[[0.6, 0.0]], [[0.0, 1.0]], [[-0.8, 0.0]]]] * 2),
-        "class_scene": torch.tensor([1, 0]),
-    }
-    flipped, moved = mirrored(images, targets, tasks, torch.tensor([True, False]))
-    assert flipped.flatten(1).tolist() == [[1, 0], [2, 3]]
-    assert moved["normal"][0, :, 0].tolist() == [[-0.0, -0.6000000238418579], [1.0, 0.0], [0.0, -0.800000011920929]]
-    assert torch.equal(moved["normal"][1], targets["normal"][1])
-    assert torch.equal(moved["class_scene"], targets["class_scene"])
 
 
 def test_the_official_tiny_split_goes_by_building_in_both_layouts(tmp_path: Path) -> None:
@@ -206,7 +192,7 @@ def test_incomplete_views_are_skipped_masked_or_refused_and_named(tmp_path: Path
         ({"tasks": []}, "at least one domain"),
         ({"incomplete": "ignore"}, "one of skip, mask, fail"),
         ({"tiles": 4}, "at least 8"),
-        ({"test_share": 1.0}, r"must lie in \(0, 1\)"),
+        ({"test_share": 1.0}, r"a share, in \(0, 1\)"),
         ({"crop": 4}, "would move images but not their targets"),
     ],
 )
