@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ _IMAGE_COLUMNS = ("img", "image")
 def read_split(
     files: Sequence[Path],
     *,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
     label_columns: Sequence[str] = ("label",),
     shape: tuple[int, int, int] | None = None,
     subset: int | None = None,
@@ -33,7 +34,7 @@ def read_split(
     Args:
         files: The split's parquet files, with a column `img` or `image`, see `read_images`, and a column of labels:
             whole numbers or names of classes.
-        class_names: The classes' names, by index.
+        class_names: The classes' names, by index; None takes those of the files' metadata, else the labels' own, sorted.
         label_columns: Names the label column may have; the first that is there counts.
         shape: The (channels, height, width) every image must have; None takes the first image's.
         subset: How many images; None takes all. Only these are decoded.
@@ -43,15 +44,16 @@ def read_split(
         ValueError: if a file is corrupt, has other columns or labels, or an image has another shape; the message names
             the file (and column and row).
     """
-    tables = [_read_table(file, label_columns, class_names) for file in files]
-    labels = torch.cat([table.labels for table in tables])
+    tables = [_read_table(file, label_columns) for file in files]
+    names = class_names or tables[0].stored_names or _own_names(tables)
+    labels = torch.cat([_labels(table, names) for table in tables])
     rows = torch.arange(len(labels)) if subset is None else stratified(labels, subset, what=what)
     images: list[Tensor] = []
     start = 0
     for table in tables:  # `rows` ascend, so a file's are together
         own = rows[(rows >= start) & (rows < start + len(table.labels))] - start
         start += len(table.labels)
-        decoded = read_images(table.images, own.tolist(), f"{table.file}, column {table.name!r}")
+        decoded = read_images(table.images, own.tolist(), f"{table.file}, column {table.image_name!r}")
         for image, row in zip(decoded, own.tolist(), strict=True):
             expected = shape or tuple((images or decoded)[0].shape)
             if tuple(image.shape) != expected:
@@ -64,15 +66,26 @@ def read_split(
 
 @dataclass(frozen=True)
 class _Table:
-    """A file's columns: images as they are stored, and checked labels."""
+    """A file's columns.
+
+    Attributes:
+        file: The file.
+        image_name: The image column's name.
+        images: Arrow's column of images.
+        label_name: The label column's name.
+        labels: What it holds, as Python's values.
+        stored_names: The names of classes that `datasets` wrote to the file's metadata; none if it did not.
+    """
 
     file: Path
-    name: str
+    image_name: str
     images: Any
-    labels: Int64[Tensor, " n"]
+    label_name: str
+    labels: Sequence[Any]
+    stored_names: Sequence[str]
 
 
-def _read_table(file: Path, label_columns: Sequence[str], class_names: Sequence[str]) -> _Table:
+def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
     import pyarrow
     import pyarrow.parquet as pq
 
@@ -90,29 +103,37 @@ def _read_table(file: Path, label_columns: Sequence[str], class_names: Sequence[
         raise ValueError(
             f"{file} cannot be read as parquet ({str(error).splitlines()[0]}). It is corrupt or incomplete: fetch it again."
         ) from error
-    labels = _labels(table[label], class_names, _stored_names(schema, label), f"{file}, column {label!r}")
-    return _Table(file, image, table[image], labels)
+    return _Table(file, image, table[image], label, table[label].to_pylist(), _stored_names(schema, label))
 
 
-def _labels(column: Any, names: Sequence[str], stored_names: Sequence[str], where: str) -> Int64[Tensor, " n"]:
-    """Class indices in the order of `names`, of numbers or names; `stored_names` is what the file says of numbers."""
-    import pyarrow.types as kinds
+def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
+    """A file's class indices in the order of `names`, also where its own names are others or in another order."""
 
-    if kinds.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    known = len(stored_names) == len(names)
-    values = column.to_numpy() if kinds.is_integer(column.type) and not column.null_count else column.to_pylist()
-    if kinds.is_string(column.type) or kinds.is_large_string(column.type):
-        by_name = known and not set(values) <= set(names)
-        return read_labels(values, stored_names if by_name else names, where=lambda row: f"{where}, row {row}")
-    labels = read_labels(values, names, where=lambda row: f"{where}, row {row}")
-    if known and set(stored_names) == set(names):  # numbered in another order, perhaps
-        labels = torch.tensor([names.index(name) for name in stored_names])[labels]
+    def where(row: int) -> str:
+        return f"{table.file}, column {table.label_name!r}, row {row}"
+
+    stored = table.stored_names if len(table.stored_names) == len(names) else names
+    words = {value for value in table.labels if isinstance(value, str)}
+    if words:
+        return read_labels(table.labels, names if words <= set(names) else stored, where=where)
+    labels = read_labels(table.labels, names, where=where)
+    if set(stored) == set(names):
+        labels = torch.tensor([names.index(name) for name in stored])[labels]
     return labels
 
 
+def _own_names(tables: Sequence[_Table]) -> list[str]:
+    """Names for labels that nothing is known of: the words among them, sorted, or the numbers up to the largest."""
+    values = [value for table in tables for value in table.labels]
+    words = sorted({value for value in values if isinstance(value, str) and not value.isdecimal()})
+    if words:
+        return words
+    numbers = [float(value) for value in values if isinstance(value, int | float | str)]
+    largest = int(max((number for number in numbers if math.isfinite(number)), default=0))
+    return [str(number) for number in range(largest + 1)]
+
+
 def _stored_names(schema: Any, column: str) -> list[str]:
-    """The names of classes that `datasets` wrote to the file's metadata; none if it did not."""
     try:
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
     except (TypeError, KeyError, ValueError):

@@ -36,7 +36,9 @@ def read_images(column: Any, rows: Sequence[int], where: str) -> list[UInt8[Tens
     if kinds.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         chosen = pc.struct_field(chosen, "bytes")
     kind = chosen.type
-    if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+    if any(
+        is_kind(kind) for is_kind in (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_null)
+    ):
         return _decoded(chosen.to_pylist(), rows, where)
     array = chosen.combine_chunks()
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array

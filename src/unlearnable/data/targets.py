@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,23 +29,18 @@ def read_labels(
         ValueError: naming the row, if one is missing (None, NaN, −1), not whole, out of range, or an unknown name.
     """
     index = {name: number for number, name in enumerate(names)}
-    array = np.asarray(values)
-    if array.dtype.kind in "iu" and not ((array < 0) | (array >= len(names))).any():
-        return torch.from_numpy(array.astype(np.int64))
-    return torch.tensor([_label(value, index, names, where(row)) for row, value in enumerate(array.tolist())])
-
-
-def _label(value: Any, index: Mapping[str, int], names: Sequence[str], where: str) -> int:
-    if isinstance(value, str) and value in index:
-        return index[value]
-    number = _number(value)
-    if number is None or not 0 <= number < len(names):
-        classes = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-        raise ValueError(
-            f"{where}: the label {value!r} is none of the {len(names)} classes; labels are whole numbers from 0 to "
-            f"{len(names) - 1}, or the classes' names ({classes})."
-        )
-    return number
+    labels = []
+    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
+        label = index.get(value) if isinstance(value, str) else None
+        label = _number(value) if label is None else label
+        if label is None or not 0 <= label < len(names):
+            classes = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            raise ValueError(
+                f"{where(row)}: the label {value!r} is none of the {len(names)} classes; labels are whole numbers from 0 "
+                f"to {len(names) - 1}, or the classes' names ({classes})."
+            )
+        labels.append(label)
+    return torch.tensor(labels, dtype=torch.int64)
 
 
 def _number(value: Any) -> int | None:

@@ -34,7 +34,8 @@ class Taskonomy(ImageDataModule):
     """Indoor views with up to 14 targets each, in the layout of `Taskonomy <http://taskonomy.stanford.edu>`_.
 
     Zamir et al., CVPR 2018. Files are `<domain>/<building>/point_P_view_V_domain_<domain>.png` (or `.npy`), as in the
-    original; Omnidata's starter set puts one folder more between domain and building. `rgb` is the input.
+    original; Omnidata's starter set puts one folder more between domain and building. `rgb` is the input, and may be
+    JPEG.
 
     Args:
         data_dir: The folder that holds the domains' folders.
@@ -143,11 +144,12 @@ class Taskonomy(ImageDataModule):
             raise FileNotFoundError(
                 f"{self.data_dir} has none of {', '.join(PAPER_TASKS)}; choose dataset.tasks from {', '.join(there)}."
             )
-        files = {name: scan(self.data_dir, name) for name in ("rgb", *names)}
+        files = {name: scan(self.data_dir, name, lossy=name == "rgb") for name in ("rgb", *names)}
         for name, found in files.items():
             if not found:
                 raise FileNotFoundError(
-                    f"`dataset.tasks` has {name!r}, but there are no files of it in {self.data_dir / name}; there are "
+                    f"`dataset.tasks` has {name!r}, but there are no files of it in {self.data_dir / name}, named "
+                    f"<building>/point_P_view_V_domain_{name}.png or .npy (JPEG only for rgb); there are "
                     f"{', '.join(there) or 'none of the known domains'}."
                 )
         return files
