@@ -18,12 +18,13 @@ from omegaconf import DictConfig
 
 from unlearnable import checks
 from unlearnable.files import write_atomically
+from unlearnable.identity import plain
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.exporting import check_export, export
 from unlearnable.results.noise import PREVIEW, noise_figures
 from unlearnable.results.performance import draw_heat_maps
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.stages import Stages, arguments_of, plain
+from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
 

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from unlearnable import models, training
+from unlearnable import training
 from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, TaskConflict, UnlearnableDistance
 from unlearnable.callbacks.trajectory import Epoch, read_epochs
-from unlearnable.data import augment, module, multitask
-from unlearnable.data import samples as image_sets
 from unlearnable.data.samples import map_images, write_images
+from unlearnable.identity import code_of, digest_of, plain
 from unlearnable.loggers.base import JobLogger
-from unlearnable.measures import conflict
-from unlearnable.measures import sal as sal_module
 from unlearnable.measures.sal import Sal
-from unlearnable.poisons import image as image_poisons
-from unlearnable.store import Entry, Store, code_digest, digest_of, file_digest
+from unlearnable.store import Entry, Store, file_digest
 from unlearnable.tasks.base import Metric
 
 if TYPE_CHECKING:
@@ -127,7 +121,6 @@ class Stages:
             seconds = training.stopwatch()
             images = method.apply(data.train.images, labels, **arguments)
             return PoisonedImages(images, seconds(), reused=False)
-        losses = [models] if method.takes_tasks else []
         key = {
             "poison": arguments_of(self.config.poison),
             "data": data.train.fingerprint,
@@ -136,7 +129,7 @@ class Stages:
             "files": [file_digest(file) for file in method.files],
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(sys.modules[type(poison).__module__], *_private_files(image_poisons), *losses),
+            "code": code_of(self.config.poison),
         }
 
         def make(folder: Path) -> None:
@@ -197,7 +190,13 @@ class Stages:
             "trainer": trainer,
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(models, training, module, multitask, augment, image_sets),
+            "code": code_of(
+                self.config.dataset,
+                self.config.model,
+                self.config.task,
+                self.config.defense,
+                "unlearnable.training",
+            ),
         }
 
 
@@ -220,7 +219,11 @@ class _MeasuredRun:
     @cached_property
     def sal_key(self) -> dict[str, Any]:
         settings = plain(self.stages.config.sal)
-        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sal_module, conflict)}
+        return {
+            "trajectory": digest_of(self.key),
+            "sal": settings,
+            "code": code_of("unlearnable.callbacks.sal", "unlearnable.callbacks.conflict"),
+        }
 
     def obtain(self) -> MeasuredRun:
         # The SAL entry's lock is taken before the trajectory's, never after: no two jobs can wait for each other.
@@ -295,11 +298,6 @@ def arguments_of(poison: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in plain(poison).items() if key not in ("task", "export")}
 
 
-def plain(config: Any) -> Any:
-    """A part of the configuration as resolved dictionaries, lists and values."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-
-
 def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[Method, torch.Tensor, int]:
     """The poison with the labels and the number of classes that it is made for: those of one class task.
 
@@ -323,14 +321,6 @@ def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[
     task = task or classes[0]
     targets = data.train.targets
     return poison, targets if isinstance(targets, torch.Tensor) else targets[task], data.tasks[task].channels
-
-
-def _private_files(package: ModuleType) -> list[Path]:
-    """The files of a package whose names start with one underscore: what its methods share.
-
-    All of them, not those that happen to be loaded: a key must not depend on what the process did before.
-    """
-    return sorted(Path(str(package.__file__)).parent.glob("[!_]*.py"))
 
 
 def _waiting(what: str) -> Callable[[], None]:
