@@ -4,14 +4,13 @@ import json
 import multiprocessing
 import os
 import time
-import types
 from pathlib import Path
 
 import pytest
 
 from unlearnable import store as store_module
 from unlearnable.files import write_atomically
-from unlearnable.store import Store, StoreWarning, code_digest, digest_of
+from unlearnable.store import Store, StoreWarning
 
 
 def put(text: str, calls: list[str] | None = None):
@@ -36,11 +35,6 @@ def test_an_entry_is_made_once_and_then_reused(tmp_path: Path) -> None:
     assert (second / "content.txt").read_text() == "x"
     assert (first.reused, second.reused) == (False, True)
     assert events(store) == ["made", "reused"]
-
-
-def test_the_key_decides_and_its_order_does_not() -> None:
-    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
-    assert digest_of({"a": 1}) != digest_of({"a": 2})
 
 
 def test_a_store_can_be_moved(tmp_path: Path) -> None:
@@ -143,28 +137,3 @@ def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> No
     write_atomically(path, json.dumps(2))
     assert json.loads(path.read_text()) == 2
     assert list(tmp_path.iterdir()) == [path]
-
-
-def module_of(path: Path, source: str) -> types.ModuleType:
-    path.write_text(source)
-    module = types.ModuleType("m")
-    module.__file__ = str(path)
-    return module
-
-
-def test_code_digest_sees_code_and_not_comments(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("plain", "prose", "other")]
-    sources = (
-        "def f(x):\n    return x + 1\n",
-        '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n',
-        "def f(x):\n    return x + 2\n",
-    )
-    for folder in folders:
-        folder.mkdir()
-    digests = [code_digest(module_of(f / "m.py", s)) for f, s in zip(folders, sources, strict=True)]
-    assert digests[0] == digests[1] != digests[2]
-
-
-def test_code_digest_is_that_of_the_loaded_code(tmp_path: Path) -> None:
-    before = code_digest(module_of(tmp_path / "m.py", "x = 1\n"))
-    assert code_digest(module_of(tmp_path / "m.py", "x = 2\n")) == before

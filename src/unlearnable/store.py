@@ -7,7 +7,6 @@ can resume, and renamed into place when it is whole. `log.jsonl` says what was m
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -17,14 +16,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from unlearnable.files import write_atomically
+from unlearnable.identity import digest_of
 
 _MANIFEST = "entry.json"
 _STARTED = time.time()
@@ -34,38 +32,6 @@ _CHUNK = 1 << 20
 
 class StoreWarning(UserWarning):
     """Something in the store had to be set aside or could not be kept to its size."""
-
-
-def digest_of(key: Any) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of `key` as canonical JSON.
-
-    Raises:
-        TypeError: if `key` holds what JSON cannot.
-    """
-    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
-
-
-def code_digest(*sources: ModuleType | Path) -> str:
-    """A digest of what modules (for packages: all their files) or files *do*: comments, layout and docstrings do not
-    count.
-
-    Part of a key, so that results of older code are not taken for those of newer code. A file is read once a process:
-    editing it changes nothing in the code that is already loaded.
-    """
-    digests = [_source_digest(source if isinstance(source, Path) else Path(str(source.__file__))) for source in sources]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-
-
-@cache
-def _source_digest(origin: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
