@@ -124,6 +124,7 @@ class Store:
         key: Any,
         make: Callable[[Path], None],
         *,
+        enough: Callable[[Path], bool] | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Entry:
         """The entry for `key`; if there is none, `make(folder)` writes its files, once, whoever else asks.
@@ -132,13 +133,15 @@ class Store:
             kind: Kind of entry.
             key: JSON value with exactly what the content depends on.
             make: Fills a folder. It may find there what an interrupted try left behind.
+            enough: Says of a stored entry's folder whether it holds all that is needed now; if not, the entry is made
+                again and replaced.
             waiting: Called once if another process is making the entry.
         """
-        if entry := self._reuse(kind, key):
+        if entry := self._reuse(kind, key, enough):
             return entry
         digest = digest_of(key)
         with self._locked(kind, digest, waiting):
-            if entry := self._reuse(kind, key):  # made while this process waited
+            if entry := self._reuse(kind, key, enough):  # made while this process waited
                 return entry
             partial = self.partial(kind, key)
             if not self.reuse and partial.stat().st_mtime < _STARTED:
@@ -168,10 +171,11 @@ class Store:
         if path.exists():
             yield from (json.loads(line) for line in path.read_text().splitlines())
 
-    def _reuse(self, kind: str, key: Any) -> Entry | None:
+    def _reuse(self, kind: str, key: Any, enough: Callable[[Path], bool] | None) -> Entry | None:
         entry = self.find(kind, key)
-        if entry is not None:
-            self._log("reused", kind, entry.digest)
+        if entry is None or (enough is not None and not enough(entry.path)):
+            return None
+        self._log("reused", kind, entry.digest)
         return entry
 
     @contextmanager

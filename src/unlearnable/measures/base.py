@@ -99,6 +99,10 @@ class Measure(ABC):
         """Whether there is nothing to measure for these tasks; a measure of pairs of tasks rests for one."""
         return False
 
+    def cheap(self) -> Measure:
+        """The same measure at the least cost, for a trial that its arguments work; itself unless it says otherwise."""
+        return self
+
     def needs_weights(self, epoch: int, last: int) -> Sequence[int]:  # noqa: ARG002
         """Epochs whose weights must be kept for it to measure after `epoch`: that epoch's own, unless it says more."""
         return (epoch,)
