@@ -16,7 +16,7 @@ from torch import nn
 from unlearnable.callbacks import SharpnessAwareLearnability, UnlearnableDistance
 from unlearnable.callbacks.trajectory import read_epochs, weights_name
 from unlearnable.data import Digits
-from unlearnable.distances.count import learnability_threshold, learnable_layers
+from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
 from unlearnable.models import SingleTask
 from unlearnable.training import fit, replay
