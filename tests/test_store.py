@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import multiprocessing
 import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unlearnable import store as store_module
-from unlearnable.files import write_atomically
-from unlearnable.store import Store, StoreWarning
+from unlearnable.files import finite, whole_file, write_atomically
+from unlearnable.store import Store, StoreWarning, file_digest
 
 
 def put(text: str, calls: list[str] | None = None):
@@ -62,6 +65,50 @@ def test_a_failed_maker_leaves_no_entry_and_its_successor_resumes(tmp_path: Path
     entry = store.obtain("poison", 1, resume)
     assert seen == [True]
     assert set(entry.files) == {"half", "whole"}
+
+
+def test_the_seconds_of_interrupted_and_of_killed_tries_count(tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+    partial = store.partial("poison", 1)
+    # A try that began at 1000 and was killed after its last file at 1060, going on from one that had taken 5 s.
+    (partial / ".seconds").write_text(json.dumps({"seconds": 5.0, "since": 1000.0}))
+    (partial / "half").write_text("1")
+    for name, written in ((".seconds", 1000), ("half", 1060)):
+        os.utime(partial / name, (written, written))
+
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.obtain("poison", 1, interrupted)
+    entry = store.obtain("poison", 1, put("x"))
+    assert entry.seconds == pytest.approx(65, abs=1)
+    assert set(entry.files) == {"half", "content.txt"}
+
+
+def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"good")
+    os.utime(path, (1000, 1000))
+    opened: list[Path] = []
+    plain_open = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *args: opened.append(self) or plain_open(self, *args))
+    first = file_digest(path)
+    assert file_digest(path) == first == hashlib.sha256(b"good").hexdigest()
+    assert opened == [path]
+    path.write_bytes(b"evil")
+    os.utime(path, (1001, 1001))
+    assert file_digest(path) == hashlib.sha256(b"evil").hexdigest()
+
+
+def test_a_file_that_was_just_written_is_hashed_anew(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"good")
+    stat = path.stat()
+    file_digest(path)
+    path.write_bytes(b"evil")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as on a file system with a coarse clock
+    assert file_digest(path) == hashlib.sha256(b"evil").hexdigest()
 
 
 def test_a_corrupt_entry_is_set_aside_and_made_anew(tmp_path: Path) -> None:
@@ -129,6 +176,27 @@ def test_parallel_processes_make_an_entry_once(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert sorted(events(Store(tmp_path))) == ["made", "reused", "reused"]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "figure.png"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with whole_file(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".png")
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_nan() -> None:
+    value = {"a": (1, np.float32(2.0), math.nan), "b": np.array([[1.0, np.inf]]), "c": "x", "d": None, "e": np.int64(3)}
+    assert finite(value) == {"a": [1, 2.0, None], "b": [[1.0, None]], "c": "x", "d": None, "e": 3}
+    json.dumps(finite(value), allow_nan=False)
 
 
 def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:

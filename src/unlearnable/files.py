@@ -21,17 +21,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a text (as UTF-8) or bytes, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Writes a text (as UTF-8) or bytes, whole or not at all, also if the power fails."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def finite(value: Any) -> Any:

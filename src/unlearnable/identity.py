@@ -242,8 +242,9 @@ def _read(path: Path) -> _Source:
     }
     tree = _WithoutTypes().visit(tree)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node) is not None:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node) is not None
+        ):
             node.body = node.body[1:]
     return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tree, names, path.name == "__init__.py")
 

@@ -25,9 +25,11 @@ from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
 
 _MANIFEST = "entry.json"
+_SECONDS = ".seconds"
 _STARTED = time.time()
 _GRACE_SECONDS = 3600.0
 _CHUNK = 1 << 20
+_COARSE_SECONDS = 2.0  # no file system keeps time of change more coarsely
 
 
 class StoreWarning(UserWarning):
@@ -61,7 +63,10 @@ class Entry:
         return self.path / name
 
     def damaged(self) -> str | None:
-        """The first file that is missing or whose content is not what was written; None if all are whole."""
+        """The first file that is missing or whose content is not what was written; None if all are whole.
+
+        A file that did not change since this process last looked is not read again.
+        """
         for name, digest in self.files.items():
             path = self.path / name
             if not path.is_file() or file_digest(path) != digest:
@@ -142,12 +147,13 @@ class Store:
             if not self.reuse and partial.stat().st_mtime < _STARTED:
                 shutil.rmtree(partial)
                 partial.mkdir()
-            before = _read_seconds(partial)
+            before = _seconds_so_far(partial)
+            _note_seconds(partial, before, since=time.time())
             start = time.monotonic()
             try:
                 make(partial)
             except BaseException:
-                write_atomically(partial / ".seconds", str(before + time.monotonic() - start))
+                _note_seconds(partial, before + time.monotonic() - start)
                 raise
             entry = self._publish(kind, key, partial, before + time.monotonic() - start)
         self._evict()
@@ -189,7 +195,7 @@ class Store:
             lock.release()
 
     def _publish(self, kind: str, key: Any, partial: Path, seconds: float) -> Entry:
-        (partial / ".seconds").unlink(missing_ok=True)
+        (partial / _SECONDS).unlink(missing_ok=True)
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         files = {name: file_digest(partial / name) for name in names}
         digest = digest_of(key)
@@ -248,17 +254,37 @@ class Store:
             os.close(descriptor)
 
 
-def _read_seconds(partial: Path) -> float:
+def _note_seconds(partial: Path, seconds: float, *, since: float | None = None) -> None:
+    """Notes what making has taken so far, and since when, in seconds of the epoch, it is going on."""
+    write_atomically(partial / _SECONDS, json.dumps({"seconds": seconds, "since": since}))
+
+
+def _seconds_so_far(partial: Path) -> float:
+    """What the tries before this one took; of one that was killed, the time up to the last file it wrote."""
     try:
-        return float((partial / ".seconds").read_text())
-    except (FileNotFoundError, ValueError):
+        noted = json.loads((partial / _SECONDS).read_text())
+    except FileNotFoundError:
         return 0.0
+    if noted["since"] is None:
+        return float(noted["seconds"])
+    written = max(path.stat().st_mtime for path in partial.rglob("*") if path.is_file())
+    return float(noted["seconds"] + max(0.0, written - noted["since"]))
+
+
+#: What this process has hashed: file as it stood then → digest.
+_HASHED: dict[tuple[Path, int, int, int], str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """SHA-256 of a file's content, read once a process as long as size, time of change and inode stay what they were."""
+    stat = path.stat()
+    state = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if state not in _HASHED:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if time.time() - stat.st_mtime < _COARSE_SECONDS:
+            return digest.hexdigest()  # it could change again within the same tick of its file system's clock
+        _HASHED[state] = digest.hexdigest()
+    return _HASHED[state]
