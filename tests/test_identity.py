@@ -79,6 +79,12 @@ def test_a_name_that_a_package_reexports_leads_to_its_home_alone(lab: Path) -> N
     assert set(modules_of({"_target_": "lab.guard.Guard"})) == {"lab.guard", "lab.nets.tiny", "lab.nets._blocks"}
 
 
+def test_folders_without_an_init_are_packages_too(lab: Path) -> None:
+    (lab / "lab/__init__.py").unlink()
+    (lab / "lab/nets/__init__.py").unlink()
+    assert set(modules_of(TINY)) == {"lab.nets.tiny", "lab.nets._blocks"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
