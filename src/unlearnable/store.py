@@ -271,14 +271,14 @@ def _seconds_so_far(partial: Path) -> float:
     return float(noted["seconds"] + max(0.0, written - noted["since"]))
 
 
-#: What this process has hashed: file as it stood then → digest.
-_HASHED: dict[tuple[Path, int, int, int], str] = {}
+#: What this process has hashed: device, inode, size and time of change → digest. A renamed file is still the same.
+_HASHED: dict[tuple[int, int, int, int], str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, read once a process as long as size, time of change and inode stay what they were."""
+    """SHA-256 of a file's content, read once a process as long as its size and time of change stay what they were."""
     stat = path.stat()
-    state = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     if state not in _HASHED:
         digest = hashlib.sha256()
         with path.open("rb") as file:
