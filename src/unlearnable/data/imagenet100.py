@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from unlearnable.data.modality.pixels import pixels_file, write_shape
 from unlearnable.data.module import ImageDataModule
 from unlearnable.data.samples import Samples, stratified
 from unlearnable.files import write_atomically
+from unlearnable.identity import code_of
 from unlearnable.options import Number, real, whole
-from unlearnable.store import Store, code_digest
+from unlearnable.store import Store
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 
@@ -112,7 +112,7 @@ class ImageNet100(ImageDataModule):
 
     def _decoded(self, files: list[Path], labels: Tensor) -> Samples:
         stats = [(str(path.relative_to(self.data_dir)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        key = {"files": stats, "size": self.image_size, "code": code_digest(sys.modules[__name__], decoding)}
+        key = {"files": stats, "size": self.image_size, "code": code_of(__name__)}
         entry = Store(self.store_dir).obtain("images", key, lambda folder: self._decode(files, folder))
         return Samples(self.modality.read(entry.path), labels)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable.files import write_atomically
+from unlearnable.files import whole_file
 
 
 def preview(
@@ -53,22 +52,17 @@ def preview(
     shown = F.pad(shown, (gap, gap, gap, gap), value=255.0)
     picture = torch.cat([torch.cat(list(line), dim=2) for line in shown], dim=1).round().to(torch.uint8)
     if path is not None:
-        write_atomically(path, encode_png(picture))
+        save_png(picture, path)
     return picture
 
 
-def encode_png(picture: UInt8[Tensor, "c h w"]) -> bytes:
-    """One image as a PNG file's content."""
+def save_png(picture: UInt8[Tensor, "c h w"], path: Path) -> None:
+    """Writes one image as PNG, whole or not at all."""
     from PIL import Image
 
-    encoded = io.BytesIO()
-    Image.fromarray(picture.movedim(0, -1).squeeze(-1).contiguous().numpy()).save(encoded, format="PNG")
-    return encoded.getvalue()
-
-
-def save_png(picture: UInt8[Tensor, "c h w"], path: Path) -> None:
-    """Writes one image as PNG."""
-    path.write_bytes(encode_png(picture))
+    pixels = picture.movedim(0, -1).squeeze(-1).contiguous().numpy()
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def _example(clean: Tensor, poisoned: Tensor, labels: Tensor, label: int) -> int:
