@@ -13,7 +13,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from unlearnable.data.samples import ImageSet, stratified
+from unlearnable.data.samples import Samples, stratified
 
 _IMAGE_COLUMNS = ("img", "image")
 
@@ -33,7 +33,7 @@ def read_split(
     shape: tuple[int, int, int] | None = None,
     subset: int | None = None,
     what: str = "dataset.subset",
-) -> ImageSet:
+) -> Samples:
     """Decodes one split, or a stratified part of it, in the files' order.
 
     Args:
@@ -58,7 +58,7 @@ def read_split(
         if tuple(image.shape) != expected:
             file, line = origin[row]
             raise ValueError(f"{file}, row {line}: the image has shape {tuple(image.shape)}; expected {expected}.")
-    return ImageSet(torch.stack(decoded), labels[rows])
+    return Samples(torch.stack(decoded), labels[rows])
 
 
 def _read_table(file: Path, label_columns: Sequence[str]) -> tuple[list[bytes], np.ndarray]:

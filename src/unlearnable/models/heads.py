@@ -147,9 +147,7 @@ def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width:
     encoder.train()
     channels, stages = features.shape[1], max(1, math.ceil(math.log2(side / features.shape[-1])))
     heads = {
-        name: ClassHead(channels, task.channels)
-        if task.kind == "class"
-        else DenseHead(channels, task.channels, stages=stages, width=width)
+        name: task.head(channels, stages=stages, width=width)
         for name, task in tasks.items()
     }
     return MultiTaskNet(encoder, heads)

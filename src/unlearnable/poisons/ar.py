@@ -11,16 +11,17 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
+from unlearnable.data.samples import Samples
 from unlearnable.poisons.checks import positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, classes_of, images_of
 
 _MARGIN = 4
 """Rows and columns that are generated first and cut off, so that the start signal does not show."""
 
 
-class AR(Poison):
+class AR(ImagePoison):
     """Autoregressive perturbations: noise whose every value is a fixed linear function of its neighbours.
 
     From `Autoregressive Perturbations for Data Poisoning <https://arxiv.org/abs/2206.03693>`_ (Sandoval-Segura et al.,
@@ -38,9 +39,9 @@ class AR(Poison):
     from a file of the public code's layout, such as its `params-classes-10-mr-10.pt`.
 
     Args:
-        radius: See `Poison`; the paper's is ℓ2 1.0 on 32×32 images.
+        radius: See `ImagePoison`; the paper's is ℓ2 1.0 on 32×32 images.
         norm: `l2` or `linf`; the noise is scaled to it.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         params: A file with the classes' coefficients, a tensor [classes, channels, 3, 3] or a list of such; None
             searches them.
         min_response: Least sum of the positive answers of an earlier filter to the new noise (of unit length). The
@@ -48,7 +49,7 @@ class AR(Poison):
         max_value: Largest absolute value of the unscaled noise of a process that counts as stable (the public code's
             documentation; what it compares is the length).
         max_candidates: Random windows after which the search gives up.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
@@ -80,10 +81,11 @@ class AR(Poison):
     def files(self) -> tuple[Path, ...]:
         return () if self.params is None else (self.params,)
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, samples: Samples) -> None:
         """Also checks that loaded coefficients are enough for the classes and channels."""
-        super().check(images, labels, num_classes)
-        found, channels = self.coefficients, images.shape[1]
+        super().check(samples)
+        found, channels, num_classes = self.coefficients, images_of(samples).shape[1], classes_of(samples)[1]
         if found is not None and (len(found) < num_classes or found.shape[1] != channels):
             raise ValueError(
                 f"`params` must hold coefficients for {num_classes} classes of {channels} channels; "

@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from unlearnable.data.samples import Samples
 from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.base import Perturb, ImagePoison, save_atomically
 from unlearnable.poisons.image.budget import Norm, project
 from unlearnable.poisons.image.surrogate import NetFactory, build, channels_last, freeze
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, images_of
 from unlearnable.poisons.image.unet import UNet
 
 
-class DC(Poison):
+class DC(ImagePoison):
     """DeepConfuse: a network that writes the noise, trained against the course of a victim's training.
 
     From `Learning to Confuse: Generating Training Time Adversarial Data with Auto-Encoder
@@ -35,9 +36,9 @@ class DC(Poison):
 
     Args:
         surrogate: Builds the victim; called as `surrogate(num_classes=k)`.
-        radius: ρ, see `Poison`.
+        radius: ρ, see `ImagePoison`.
         norm: `linf`, as in the paper, where the generator's output is in [−ρ, ρ]; others project it.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         trials: Trials T; the paper's are 500, the public code's up to 1,000.
         epochs: Epochs of the victim in each trial; the public code's are 20 on CIFAR-10 and 1 on MNIST.
         lr: α_f of the victim's plain gradient steps.
@@ -45,7 +46,7 @@ class DC(Poison):
         width: Channels of the generator's first stage; the public code's are 64.
         generator_path: A trained generator's state dict, such as the public benchmark's; then no training.
         train_batch_size: Batch size of victim and generator; the public code's are 256 on CIFAR-10 and 64 on MNIST.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
@@ -85,10 +86,11 @@ class DC(Poison):
     def files(self) -> tuple[Path, ...]:
         return () if self.generator_path is None else (self.generator_path,)
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, samples: Samples) -> None:
         """Also checks that the images can be halved three times."""
-        super().check(images, labels, num_classes)
-        height, width = images.shape[2:]
+        super().check(samples)
+        height, width = images_of(samples).shape[2:]
         if height % 8 or width % 8:
             raise ValueError(
                 f"DC's generator halves images three times and needs sides divisible by 8; got {height}×{width}."

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.base import Perturb, ImagePoison, save_atomically
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.descent import descend, random_start
 from unlearnable.poisons.image.surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class EM(Poison):
+class EM(ImagePoison):
     """Error-minimising noise: the training loss falls before the network has learnt anything from the images.
 
     From `Unlearnable Examples: Making Personal Data Unexploitable <https://arxiv.org/abs/2101.04898>`_ (Huang et al.,
@@ -31,9 +31,9 @@ class EM(Poison):
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: ρ, see `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: ρ, see `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         classwise: One noise per class instead of one per image.
         surrogate_steps: M, batches that the surrogate trains for in each round.
         noise_steps: T, descent steps for the noise in each round.
@@ -44,7 +44,7 @@ class EM(Poison):
         max_rounds: Rounds after which the noise is taken as it is.
         lr: Learning rate of the surrogate (SGD, momentum 0.9, weight decay 5e-4).
         train_batch_size: Batch size of the surrogate.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

@@ -9,14 +9,14 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.descent import descend
 from unlearnable.poisons.image.surrogate import NetFactory, train_surrogate
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class Hypo(Poison):
+class Hypo(ImagePoison):
     """Hypocritical noise: makes the images look easier to a naturally trained network than they are.
 
     From `Better Safe Than Sorry: Preventing Delusive Adversaries with Adversarial Training
@@ -26,14 +26,14 @@ class Hypo(Poison):
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: See `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         steps: PGD steps.
         step_size: Length of a step; None means a tenth of the radius.
         epochs: Epochs that θ is trained for.
         lr: Peak learning rate of θ.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

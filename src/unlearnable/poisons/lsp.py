@@ -10,14 +10,14 @@ from jaxtyping import Float64
 from torch import Generator, Tensor
 
 from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 _CACHE_BYTES = 2**28
 
 
-class LSP(Poison):
+class LSP(ImagePoison):
     """Linearly separable perturbations: coarse patches of colour, drawn from one Gaussian cluster per class.
 
     From `Availability Attacks Create Shortcuts <https://arxiv.org/abs/2111.00898>`_ (Yu et al., KDD 2022), Algorithm 2.
@@ -27,12 +27,12 @@ class LSP(Poison):
     budget: to length `radius` for ℓ2, to the largest entry `radius` for ℓ∞.
 
     Args:
-        radius: See `Poison`; the public code's ℓ2 budget is 6/255·√(c·h·w), 1.304 on 32×32 images.
+        radius: See `ImagePoison`; the public code's ℓ2 budget is 6/255·√(c·h·w), 1.304 on 32×32 images.
         norm: `l2` or `linf`.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         patch_size: p in pixels; None means a quarter of the height, 8 on 32×32 images.
         class_sep: s; half the edge of the cube that the clusters sit on.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

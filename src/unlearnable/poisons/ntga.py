@@ -10,14 +10,14 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.descent import descend
 from unlearnable.poisons.image.tangent_kernel import mean_prediction, tangent_kernel
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class NTGA(Poison):
+class NTGA(ImagePoison):
     """Neural tangent generalisation attack: raises the validation loss of an infinitely wide network in closed form.
 
     From `Neural Tangent Generalization Attacks <https://proceedings.mlr.press/v139/yuan21b.html>`_ (Yuan & Wu,
@@ -32,9 +32,9 @@ class NTGA(Poison):
     starts again from the clean images, which leaves one FGSM step; this follows the paper's algorithm.
 
     Args:
-        radius: See `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         time: t.
         steps: r.
         depth: Hidden layers of the network.

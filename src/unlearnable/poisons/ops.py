@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import LEVELS, Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 Spread = Literal["variance", "std"]
 
 
-class OPS(Poison):
+class OPS(ImagePoison):
     """One-pixel shortcut: all images of a class get the same colour at the same place.
 
     From `One-Pixel Shortcut: on the Learning Preference of Deep Neural Networks
@@ -34,9 +34,9 @@ class OPS(Poison):
     Args:
         radius: Number k of pixels per class (the paper's method is k = 1).
         norm: `l0`; the colours are extreme, so no other budget fits.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         spread: What the mean change is divided by.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class RandomNoise(Poison):
+class RandomNoise(ImagePoison):
     """Random noise at the full budget, per image or per class: the baseline that every method has to beat.
 
     For ℓ∞ every entry is +radius or −radius with equal chance, the strongest such noise; for ℓ2 the direction is
@@ -20,11 +20,11 @@ class RandomNoise(Poison):
     unlearnable by itself (Huang et al., 2021, §4); sample-wise noise is not.
 
     Args:
-        radius: See `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         classwise: One noise per class instead of one per image.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from unlearnable.poisons.checks import at_least_one, positive
 from unlearnable.poisons.image.augmentation import crop_and_flip
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.poisons.image.base import Perturb, ImagePoison, save_atomically
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.descent import descend
 from unlearnable.poisons.image.surrogate import (
@@ -26,7 +26,7 @@ from unlearnable.poisons.image.surrogate import (
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class REM(Poison):
+class REM(ImagePoison):
     """Robust error-minimising noise: also hides the images from adversarial training.
 
     From `Robust Unlearnable Examples: Protecting Data Against Adversarial Learning
@@ -44,17 +44,17 @@ class REM(Poison):
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: ρᵤ, see `Poison`.
+        radius: ρᵤ, see `ImagePoison`.
         adversarial_radius: ρₐ; None means half of ρᵤ, as 4/255 to 8/255. 0 leaves out the attack.
         norm: Norm of both budgets.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         iterations: Training steps of θ.
         noise_steps: Kᵤ.
         adversarial_steps: Kₐ.
         samples: J.
         lr: Initial learning rate of θ, multiplied by 0.1 after two fifths and after four fifths of the iterations.
         train_batch_size: Batch size of θ.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(

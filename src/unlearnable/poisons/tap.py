@@ -7,17 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
+from unlearnable.data.samples import Samples
 from unlearnable.poisons.checks import at_least_one, positive
 from unlearnable.poisons.image.augmentation import crop_and_flip
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.poisons.image.base import Perturb, ImagePoison
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.descent import descend, random_start
 from unlearnable.poisons.image.surrogate import NetFactory, augmentation_padding, train_surrogate
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, classes_of
 
 
-class TAP(Poison):
+class TAP(ImagePoison):
     """Adversarial examples as training data: the images carry the features of another class under their own label.
 
     From `Adversarial Examples Make Strong Poisons <https://arxiv.org/abs/2106.10807>`_ (Fowl et al., NeurIPS 2021).
@@ -28,9 +30,9 @@ class TAP(Poison):
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: See `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         targeted: Towards g(y), or away from y.
         targets: g: one number s for y + s mod K, or the K targets as a list.
         steps: PGD steps; the paper's are 250.
@@ -38,7 +40,7 @@ class TAP(Poison):
         augment: Whether t is a crop and flip or the identity.
         epochs: Epochs that θ is trained for.
         lr: Peak learning rate of θ.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
@@ -69,10 +71,11 @@ class TAP(Poison):
         self.lr = lr
         positive(lr=lr, step_size=self.step_size)
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, samples: Samples) -> None:
         """Also checks that g is a map of these classes; see `target_map`."""
-        super().check(images, labels, num_classes)
-        self.target_map(num_classes)
+        super().check(samples)
+        self.target_map(classes_of(samples)[1])
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains the network; each batch is then attacked by itself."""

@@ -1,4 +1,4 @@
-"""What every poison shares: its budget, which images it changes, and the loop that writes them on the 8-bit grid."""
+"""What all poisons of images share: a budget, a share of the images, and the loop that writes them on the 8-bit grid."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from unlearnable.poisons.base import Method
+from unlearnable.data.samples import Samples
+from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.budget import Norm, check_budget, round_to_grid
-from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet
+from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet, classes_of, images_of
 
 Perturb = Callable[[Batch, Generator], Float[Tensor, "b c h w"]]
 """Maps a batch, and a generator of its own, to its noise: on the [0, 1] scale, on the batch's device."""
 
 
-class Poison(Method):
-    """A change of the training images, within a budget, that is to make them unlearnable.
+class ImagePoison(Poison):
+    """A change of 8-bit training images, within a budget, that is to make them unlearnable.
 
     A method implements `prepare`, its algorithm's part that sees the whole data set (a surrogate's training, a search,
     one pattern per class), and returns the function that makes the noise of a batch. Everything else is here.
@@ -33,6 +35,9 @@ class Poison(Method):
             The noise is always made for the whole data set, as in Huang et al. (2021), §5.
         batch_size: Images that are worked on at once.
     """
+
+    #: Whether it is made against a classification, so that data without one will not do.
+    needs_classes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -62,35 +67,22 @@ class Poison(Method):
     @override
     def apply(
         self,
-        images: UInt8[Tensor, "n c h w"],
-        labels: Int64[Tensor, " n"],
+        samples: Samples,
         *,
-        num_classes: int,
         seed: int,
         device: str | torch.device = "cpu",
         progress: bool = False,
         work_dir: Path | None = None,
-    ) -> UInt8[Tensor, "n c h w"]:
-        """Returns the poisoned images: row i poisons row i, rounded to 8 bits within the budget.
+    ) -> Samples:
+        """Returns the poisoned images, rounded to 8 bits within the budget; the arguments are those of `Poison.apply`.
 
-        Args:
-            images: Clean training images; may be memory-mapped. Never modified.
-            labels: Their classes, in [0, num_classes).
-            num_classes: Number of classes.
-            seed: Same seed, same result (on the same kind of device).
-            device: Where to compute.
-            progress: Show progress bars on a terminal.
-            work_dir: Folder for intermediate results, private to exactly this call's arguments. When it survives an
-                interruption, the next call goes on from there. Results above 1 GiB are memory-mapped into it.
-
-        Raises:
-            ValueError: If labels or classes do not fit the images.
+        Results above 1 GiB are memory-mapped into `work_dir`.
         """
-        self.check(images, labels, num_classes)
+        self.check(samples)
         if work_dir is not None:
             work_dir.mkdir(parents=True, exist_ok=True)
         where = torch.device(device)
-        data = TrainingSet(images, labels, num_classes, seed, where, progress, work_dir)
+        data = TrainingSet(samples, seed, where, progress, work_dir)
         rows = self.chosen_rows(data)
         # Networks draw their initialisation from the global generators: seeded here, given back as they were.
         with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -98,17 +90,23 @@ class Poison(Method):
             if where.type == "cuda":
                 torch.cuda.manual_seed_all(seed)
             perturb = self.prepare(data)
-            return self._write(data, rows, perturb)
+            return samples.replace(inputs=self._write(data, rows, perturb))
 
     @override
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    def check(self, samples: Samples) -> None:
+        """Checks that the samples are images with the classes that are needed, and that the budget fits them."""
+        images = images_of(samples)
         if len(images) == 0:
-            raise ValueError("`images` must hold at least one image; got none.")
-        if len(labels) != len(images):
-            raise ValueError(f"`labels` must have one entry per image, {len(images)}; got {len(labels)}.")
+            raise ValueError("A poison needs at least one image; the training set has none.")
+        if self.needs_classes and samples.class_task is None:
+            raise ValueError(
+                f"{type(self).__name__} is made against a classification, and the data have none: "
+                f"{', '.join(samples.tasks) or 'no task is named'}. poison=em_multi does without."
+            )
+        labels, num_classes = classes_of(samples)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= num_classes:
-            raise ValueError(f"`labels` must lie in [0, {num_classes}); found {low} to {high}.")
+            raise ValueError(f"Labels must lie in [0, {num_classes}); found {low} to {high}.")
         if isinstance(self.fraction, list) and max(self.fraction) >= num_classes:
             raise ValueError(f"`fraction` must name classes below {num_classes}; got {self.fraction}.")
         largest = {"linf": 1.0, "l2": images[0].numel() ** 0.5, "l0": float(images[0, 0].numel())}[self.norm]
