@@ -14,8 +14,8 @@ from typing_extensions import override
 from unlearnable.data.samples import Samples, Targets
 from unlearnable.models.heads import make_multi_task_net
 from unlearnable.models.weighting import make_aggregator
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, ImagePoison, save_atomically
+from unlearnable.poisons.checks import Number, number, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.descent import random_start
 from unlearnable.poisons.image.surrogate import NetFactory, frozen, make_fabric, sgd
@@ -59,38 +59,33 @@ class EMMulti(ImagePoison):
         self,
         *,
         surrogate: NetFactory,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         tasks: Sequence[str] | None = None,
         aggregator: str | None = None,
         surrogate_steps: int = 10,
         noise_steps: int = 20,
-        step_size: float | None = None,
-        stop_ratio: float = 0.05,
+        step_size: Number | None = None,
+        stop_ratio: Number = 0.05,
         max_rounds: int = 20,
-        lr: float = 0.05,
+        lr: Number = 0.05,
         train_batch_size: int = 64,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        at_least_one(
-            surrogate_steps=surrogate_steps,
-            noise_steps=noise_steps,
-            max_rounds=max_rounds,
-            train_batch_size=train_batch_size,
-        )
-        if not 0 < stop_ratio < 1:
-            raise ValueError(f"`stop_ratio` must lie in (0, 1); got {stop_ratio}.")
         if aggregator is not None:
             make_aggregator(aggregator, 2, what="poison.aggregator")  # fails here rather than after the first round
         self.surrogate = surrogate
         self.chosen = None if tasks is None else list(tasks)
         self.aggregator = aggregator
-        self.surrogate_steps, self.noise_steps, self.max_rounds = surrogate_steps, noise_steps, max_rounds
-        self.step_size = radius / 10 if step_size is None else step_size
-        self.stop_ratio, self.lr, self.train_batch_size = stop_ratio, lr, train_batch_size
-        positive(lr=lr, step_size=self.step_size)
+        self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
+        self.noise_steps = whole("noise_steps", noise_steps)
+        self.step_size = self.radius / 10 if step_size is None else number("step_size", step_size, above=0)
+        self.stop_ratio = number("stop_ratio", stop_ratio, above=0, below=1)
+        self.max_rounds = whole("max_rounds", max_rounds)
+        self.lr = number("lr", lr, above=0)
+        self.train_batch_size = whole("train_batch_size", train_batch_size)
 
     @override
     def check(self, samples: Samples) -> None:
@@ -108,10 +103,10 @@ class EMMulti(ImagePoison):
         optimizer: Any = sgd(net, self.lr)
         model, optimizer = fabric.setup(net, optimizer)
         noise, scale, first = self._start(data, net, optimizer, objective)
-        for number in data.bar(range(first, self.max_rounds), "EMMulti: rounds"):
+        for turn in data.bar(range(first, self.max_rounds), "EMMulti: rounds"):
             model.train()
             batches: Iterator[Batch] = data.endless(
-                self.train_batch_size, shuffle=data.stream("em_multi", "order", number)
+                self.train_batch_size, shuffle=data.stream("em_multi", "order", turn)
             )
             for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
                 outputs = model((batch.images + _look_up(noise, batch)).clamp_(0, 1))
@@ -127,7 +122,7 @@ class EMMulti(ImagePoison):
                     with torch.no_grad():
                         total += objective(net(batch.images + moved), batch) * len(batch.rows)
             done = float((total / len(data) / scale).mean()) < self.stop_ratio
-            self._save(data, net, optimizer, noise, scale, self.max_rounds if done else number + 1)
+            self._save(data, net, optimizer, noise, scale, self.max_rounds if done else turn + 1)
             if done:
                 break
         return lambda batch, generator: _look_up(noise, batch)  # noqa: ARG005

@@ -185,4 +185,3 @@ labels `{digest(labels)}`.
 
 Read it back with `python run.py poison=folder poison.path=…` ({path}) and the same data set and subset.
 """
-

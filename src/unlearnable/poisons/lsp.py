@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, ImagePoison
+from unlearnable.poisons.checks import Number, number, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
@@ -38,21 +38,18 @@ class LSP(ImagePoison):
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "l2",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         patch_size: int | None = None,
-        class_sep: float = 10.0,
+        class_sep: Number = 10.0,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm == "l0":
             raise ValueError("`norm` must be 'l2' or 'linf' for LSP, which changes every pixel; got 'l0'.")
-        if patch_size is not None:
-            at_least_one(patch_size=patch_size)
-        positive(class_sep=class_sep)
-        self.patch_size = patch_size
-        self.class_sep = class_sep
+        self.patch_size = None if patch_size is None else whole("patch_size", patch_size)
+        self.class_sep = number("class_sep", class_sep, above=0)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Draws the clusters."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from unlearnable.poisons.image.base import Perturb, ImagePoison
+from unlearnable.poisons.checks import Number, switch
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
@@ -30,14 +31,14 @@ class RandomNoise(ImagePoison):
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         classwise: bool = True,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.classwise = classwise
+        self.classwise = switch("classwise", classwise)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Draws the classes' patterns, for the class-wise form."""

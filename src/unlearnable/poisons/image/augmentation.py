@@ -10,20 +10,22 @@ from torch import Generator, Tensor
 
 
 def crop_and_flip(
-    images: Float[Tensor, "n c h w"], generator: Generator, *, padding: int = 4
+    images: Float[Tensor, "n c h w"], *, crop: int, flip: bool, generator: Generator
 ) -> Float[Tensor, "n c h w"]:
-    """Shifts every image by up to `padding` pixels each way (zeros come in) and mirrors half of them.
+    """Shifts every image by up to `crop` pixels each way (zeros come in) and, for `flip`, mirrors half of them.
 
     The usual CIFAR augmentation, drawn per image. Gradients with respect to the images are exact, which TAP's and
     REM's expectation over transformations needs.
     """
+    if not (crop or flip):
+        return images
     count, _, height, width = images.shape
-    shift = torch.randint(-padding, padding + 1, (2, count, 1), generator=generator).to(images.device)
-    flip = (torch.rand(count, 1, generator=generator) < 0.5).to(images.device)
+    shift = torch.randint(-crop, crop + 1, (2, count, 1), generator=generator).to(images.device)
+    turned = (torch.rand(count, 1, generator=generator) < 0.5 * flip).to(images.device)
     down, across = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
 
     def mirrored(columns: Tensor) -> Tensor:
-        return torch.where(flip, width - 1 - columns, columns)
+        return torch.where(turned, width - 1 - columns, columns)
 
     # out[i, j] = image[i + shift, mirrored(j) + shift], and the other way round for the gradient.
     there = (down + shift[0], mirrored(across.expand(count, -1)) + shift[1])

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.poisons.base import Poison
+from unlearnable.poisons.checks import Number, number, whole
 from unlearnable.poisons.image.budget import Norm, check_budget, round_to_grid
 from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet, classes_of, images_of
 
@@ -29,7 +30,8 @@ class ImagePoison(Poison):
     one pattern per class), and returns the function that makes the noise of a batch. Everything else is here.
 
     Args:
-        radius: Budget of the change of one image, on the [0, 1] pixel scale; a number of pixels for norm `l0`.
+        radius: Budget of the change of one image, on the [0, 1] pixel scale, as a number or a fraction such as `8/255`;
+            a number of pixels for norm `l0`.
         norm: Norm of the budget: `linf`, `l2` (of the whole image) or `l0` (changed pixels).
         fraction: Which images are changed: a share in (0, 1], drawn evenly from every class, or a list of classes.
             The noise is always made for the whole data set, as in Huang et al. (2021), §5.
@@ -42,23 +44,21 @@ class ImagePoison(Poison):
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         batch_size: int = 128,
     ) -> None:
-        check_budget(radius, norm)
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
-        self.radius = radius
+        self.radius = check_budget(radius, norm)
         self.norm: Norm = norm
-        self.fraction = fraction if isinstance(fraction, (int, float)) else [int(label) for label in fraction]
-        self.batch_size = batch_size
-        if isinstance(self.fraction, list):
-            if not self.fraction or min(self.fraction) < 0:
-                raise ValueError(f"`fraction` as a list must name classes, counted from 0; got {self.fraction}.")
-        elif not 0 < self.fraction <= 1:
-            raise ValueError(f"`fraction` must lie in (0, 1] or be a list of classes; got {fraction}.")
+        self.batch_size = whole("batch_size", batch_size)
+        self.fraction: float | list[int]
+        if isinstance(fraction, (int, float, str)):
+            self.fraction = number("fraction", fraction, above=0, at_most=1)
+        else:
+            self.fraction = [whole("fraction", label, at_least=0) for label in fraction]
+            if not self.fraction:
+                raise ValueError("`fraction` as a list must name classes; got an empty one.")
 
     @abstractmethod
     def prepare(self, data: TrainingSet) -> Perturb:
@@ -129,16 +129,20 @@ class ImagePoison(Poison):
             parts.append(members[torch.randperm(len(members), generator=generator)[:count]])
         return torch.cat(parts).sort().values
 
+    def images_at_once(self, data: TrainingSet) -> int:  # noqa: ARG002
+        """How many images `prepare`'s function is given in one batch."""
+        return self.batch_size
+
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:
         """Perturbs the rows batch by batch; those that an interrupted call finished are skipped."""
-        parts = rows.split(self.batch_size)
+        parts = rows.split(self.images_at_once(data))
         poisoned, finished = _open_result(data, len(parts))
-        for number, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
-            if not finished[number]:
+        for place, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
+            if not finished[place]:
                 batch = data.read(part)
-                noise = perturb(batch, data.stream("perturb", number))
+                noise = perturb(batch, data.stream("perturb", place))
                 poisoned[part] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()
-                finished[number] = 1
+                finished[place] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()
 
 
