@@ -35,8 +35,9 @@ class AR(ImagePoison):
     own start, so no two noises are equal.
 
     The processes are searched as in the paper's Algorithm 3: random coefficients are kept if their noise does not
-    grow beyond `max_length` and if the filters of the processes found before answer to it with at least `min_response`. Or they are loaded
-    from a file of the public code's layout, such as its `params-classes-10-mr-10.pt`.
+    grow beyond `max_length` and if the filters of the processes found before answer to it with at least
+    `min_response`. Or they are loaded from a file of the public code's layout, such as its
+    `params-classes-10-mr-10.pt`.
 
     Args:
         radius: See `ImagePoison`; the paper's is ℓ2 1.0 on 32×32 images.
