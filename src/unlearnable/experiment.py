@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,7 @@ from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.results.run import MeasuredRun
-from unlearnable.stages import PoisonedSamples, Stages, arguments_of
+from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
 

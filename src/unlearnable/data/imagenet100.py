@@ -19,7 +19,7 @@ from unlearnable.data.module import ImageDataModule
 from unlearnable.data.samples import Samples, stratified
 from unlearnable.files import write_atomically
 from unlearnable.identity import code_of
-from unlearnable.options import Number, real, whole
+from unlearnable.options import Number, number, whole
 from unlearnable.store import Store
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -57,8 +57,8 @@ class ImageNet100(ImageDataModule):
     ) -> None:
         super().__init__(**options)
         self.data_dir, self.store_dir = Path(data_dir).expanduser(), Path(store_dir).expanduser()
-        self.image_size = whole(image_size, "dataset.image_size", low=16, what="a side in pixels")
-        self.test_share = real(test_share, "dataset.test_share", above=0, below=1, what="a share")
+        self.image_size = whole("dataset.image_size", image_size, at_least=16, what="a side in pixels")
+        self.test_share = number("dataset.test_share", test_share, above=0, below=1, what="a share")
         train = self.data_dir / "train"
         found = sorted(path.name for path in train.iterdir() if path.is_dir()) if train.is_dir() else []
         if not found:

@@ -57,10 +57,10 @@ class DataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.modality = modality
-        self.batch_size = whole(batch_size, "dataset.batch_size", low=1)
+        self.batch_size = whole("dataset.batch_size", batch_size, at_least=1)
         self.drop_last = drop_last
-        self.subset = None if subset is None else whole(subset, "dataset.subset", low=1)
-        self.test_subset = None if test_subset is None else whole(test_subset, "dataset.test_subset", low=1)
+        self.subset = None if subset is None else whole("dataset.subset", subset, at_least=1)
+        self.test_subset = None if test_subset is None else whole("dataset.test_subset", test_subset, at_least=1)
         self.seed = seed
         self._train: Samples | None = None
         self._test: Samples | None = None

@@ -55,7 +55,7 @@ class Rooms(Taskonomy):
         **options: Any,
     ) -> None:
         super().__init__("", tasks=tasks, split=_SPLIT, test_share=test_share, **options)
-        frames, views = whole(frames, "dataset.frames", low=1), whole(views, "dataset.views", low=1)
+        frames, views = whole("dataset.frames", frames, at_least=1), whole("dataset.views", views, at_least=1)
         rooms = frames // views
         if rooms < 2 * len(SCENES):
             raise ValueError(
@@ -64,8 +64,8 @@ class Rooms(Taskonomy):
             )
         self.store_dir = Path(store_dir).expanduser()
         self.rooms, self.views = rooms, views
-        self.frame_size = whole(frame_size, "dataset.frame_size", low=16, what="a side in pixels")
-        self.generation_seed = whole(generation_seed, "dataset.generation_seed", low=0)
+        self.frame_size = whole("dataset.frame_size", frame_size, at_least=16, what="a side in pixels")
+        self.generation_seed = whole("dataset.generation_seed", generation_seed, at_least=0)
 
     @override
     def load(self) -> tuple[Samples, Samples]:

@@ -19,7 +19,7 @@ from unlearnable.data.targets import balanced, check_learnable
 from unlearnable.data.taskonomy_arrays import masked, read_array, read_rgb, tiles
 from unlearnable.data.taskonomy_domains import DOMAINS, StoredTypeError
 from unlearnable.data.taskonomy_files import Report, View, by_building, by_view, read_split, scan
-from unlearnable.options import Number, real, whole
+from unlearnable.options import Number, number, whole
 from unlearnable.tasks import Segmentation, Task, of_task
 
 log = logging.getLogger(__name__)
@@ -86,14 +86,16 @@ class Taskonomy(ImageDataModule):
             raise ValueError(f"`dataset.test_part` must be 'test' or 'val'; got {test_part!r}.")
         if incomplete not in _RULES:
             raise ValueError(f"`dataset.incomplete` must be one of {', '.join(_RULES)}; got {incomplete!r}.")
-        self.size = None if size is None else whole(size, "dataset.size", low=8, what="a side in pixels, or null")
-        self.tile = None if tiles is None else whole(tiles, "dataset.tiles", low=8, what="a side in pixels, or null")
+        self.size = None if size is None else whole("dataset.size", size, at_least=8, what="a side in pixels, or null")
+        self.tile = (
+            None if tiles is None else whole("dataset.tiles", tiles, at_least=8, what="a side in pixels, or null")
+        )
         self.wanted = None if tasks is None else tuple(tasks)
         self.split, self.test_part, self.incomplete = split, test_part, incomplete
-        self.test_share = real(test_share, "dataset.test_share", above=0, below=1, what="a share")
+        self.test_share = number("dataset.test_share", test_share, above=0, below=1, what="a share")
         units = depth_unit if isinstance(depth_unit, Mapping) else {} if depth_unit is None else {"": depth_unit}
         self.units = {
-            name: real(unit, "dataset.depth_unit", above=0, what="metres a step") for name, unit in units.items()
+            name: number("dataset.depth_unit", unit, above=0, what="metres a step") for name, unit in units.items()
         }
         self.balance = balance
         self.modality.check({name: DOMAINS[name].task for name in self.wanted or ()})

@@ -138,7 +138,7 @@ def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width:
     Raises:
         ValueError: if the backbone has no feature map.
     """
-    width = whole(width, "task.head_width", low=1, what="a number of channels")
+    width = whole("task.head_width", width, at_least=1, what="a number of channels")
     encoder: Any = make_encoder(backbone(1))
     side = 64
     encoder.eval()

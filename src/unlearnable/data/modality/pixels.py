@@ -41,7 +41,7 @@ class Pixels(Modality):
     name = "pixels"
 
     def __init__(self, *, crop: Number = 0, flip: bool = False) -> None:
-        self.crop = whole(crop, "dataset.crop", low=0, what="a padding in whole pixels")
+        self.crop = whole("dataset.crop", crop, at_least=0, what="a padding in whole pixels")
         self.flip = flip
 
     @property
