@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.sharpness._models import MultiHead, ResNet, Transformer, images, seeded_model
+from tests.probing._models import MultiHead, ResNet, Transformer, images, seeded_model
 from unlearnable.measures.sal import measure_sal
 from unlearnable.probing.layers import select_layers
 
