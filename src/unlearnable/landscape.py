@@ -138,8 +138,8 @@ def surfaces(
     Raises:
         ValueError: if there is no such layer.
     """
+    from unlearnable.identity import code_of
     from unlearnable.probing.plane import trajectory_plane
-    from unlearnable.store import code_digest
 
     names, end = list(job.data), list(job.trajectories.values())[-1][-1]
     net = job.stages.make_module(job.data[names[-1]]).net
@@ -160,7 +160,7 @@ def surfaces(
             "grid": [points, margin],
             "samples": samples,
             "plain": plain,
-            "code": code_digest(sys.modules["unlearnable.probing.plane"]),
+            "code": code_of("unlearnable.probing.plane"),
         }
 
         def make(folder: Path, name: str = name) -> None:

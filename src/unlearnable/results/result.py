@@ -32,7 +32,7 @@ def make_result(
         clean: The clean run of the same protocol and seed; `run` itself if the data are clean.
         seconds: The job's wall clock.
     """
-    from unlearnable.stages import plain
+    from unlearnable.identity import plain
 
     tasks = {task: {**_task_figures(task, run, clean), **task_performance(task, run, clean)} for task in run.sal}
     (first, *others) = tasks.values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from unlearnable.files import whole_file
 from unlearnable.report.style import Look
 
 #: Width in inches of a text column and of a page in the usual templates.
@@ -59,10 +59,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Writes PNG (200 dots an inch) and PDF, each whole or not at all."""
     paths = []
     for kind in ("png", "pdf"):
-        path, partial = folder / f"{name}.{kind}", folder / f".{name}.{os.getpid()}.tmp"
-        # No date: the same numbers give the same file.
-        figure.savefig(partial, format=kind, dpi=200, metadata={"CreationDate": None} if kind == "pdf" else None)
-        partial.replace(path)
+        path = folder / f"{name}.{kind}"
+        with whole_file(path) as temporary:
+            # No date: the same numbers give the same file.
+            figure.savefig(temporary, dpi=200, metadata={"CreationDate": None} if kind == "pdf" else None)
         paths.append(path)
     return paths
 
