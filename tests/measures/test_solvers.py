@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.sharpness._models import (
+from tests.probing._models import (
     Batches,
     MultiHead,
     ResNet,

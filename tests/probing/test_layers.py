@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.sharpness._models import MultiHead, ResNet, Transformer, images, seeded_model
+from tests.probing._models import MultiHead, ResNet, Transformer, images, seeded_model
 from unlearnable.measures.sal import measure_sal
 from unlearnable.probing.layers import select_layers
 
@@ -72,11 +75,58 @@ def test_frozen_weights_are_measured() -> None:
     assert (sal.values > 0).all()
 
 
-def test_computed_weights_are_left_out_with_a_warning() -> None:
+class Conv1D(nn.Module):
+    """As in GPT-2: a linear map with its weights transposed, which is neither a Conv nor a Linear."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight + self.bias
+
+
+def test_a_module_of_any_class_whose_weight_is_a_matrix_is_a_layer() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm((4, 4)), Conv1D(4, 3))
+    assert names(model) == ["0", "2"]
+    # L = mean over x and outputs of x W with x = 1: linear in W, rise = ε‖W‖ ‖∇L‖, ∇L = 1/3 everywhere (12 entries).
+    layer = Conv1D(4, 3)
+    sal = measure_sal(layer, lambda outputs, _: outputs.mean(), [(torch.ones(1, 4), torch.ones(1))], eps=0.1)
+    assert sal.names == ("",)
+    assert sal.rise[0] == pytest.approx(0.1 * float(layer.weight.detach().norm()) * 12**0.5 / 3, rel=1e-5)
+
+
+def test_matrices_that_are_left_out_are_named_in_one_warning() -> None:
+    class Mixture(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(3, 4), nn.Linear(4, 2)
+            self.experts = nn.Parameter(torch.zeros(5, 4, 4))
+            self.pos_embed, self.scale = nn.Parameter(torch.zeros(7, 4)), nn.Parameter(torch.zeros(1, 7, 4))
+            self.bias_table, self.gamma = nn.Parameter(torch.zeros(7, 4)), nn.Parameter(torch.zeros(4, 1, 1))
+
+    with pytest.warns(UserWarning) as caught:
+        assert names(Mixture()) == ["head"]
+    (warning,) = caught
+    assert "leave out `experts`, `lstm.weight_ih_l0`, `lstm.weight_hh_l0`: " in str(warning.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert names(Mixture(), ["lstm.weight_*", "head"]) == ["lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"]
+
+
+def test_parameters_that_weights_are_computed_from_are_left_out_with_a_warning() -> None:
     model = seeded_model(ResNet)
     torch.nn.utils.parametrizations.weight_norm(model.fc)  # type: ignore[arg-type]
-    with pytest.warns(UserWarning, match="leaves out `fc.weight`"):
+    with pytest.warns(UserWarning, match=r"leave out `fc\.parametrizations\.weight\.original1`: "):
         assert "fc" not in names(model)
+
+
+@pytest.mark.parametrize("build", [ResNet, MultiHead, Transformer])
+def test_ordinary_nets_leave_nothing_out(build: Callable[[], nn.Module]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        select_layers(build())
 
 
 def test_a_model_without_weights_is_refused() -> None:

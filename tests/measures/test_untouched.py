@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.sharpness._models import ResNet, Transformer, batched, images, seeded_model, trained
+from tests.probing._models import ResNet, Transformer, batched, images, seeded_model, trained
 from unlearnable.measures.sal import measure_sal
 
 

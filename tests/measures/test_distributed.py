@@ -11,14 +11,14 @@ import pytest
 import torch.nn.functional as F
 
 from tests._inputs import ROOT
-from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
+from tests.probing._models import ResNet, batched, images, seeded_model, trained
 from unlearnable.measures.sal import measure_sal
 
 PROGRAM = """
 import json, os, sys
 import torch, torch.distributed as dist, torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
-from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
+from tests.probing._models import ResNet, batched, images, seeded_model, trained
 from unlearnable.measures.sal import measure_sal
 
 rank, folder, fails = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "fails"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests._inputs import seeded
-from tests.sharpness._models import ResNet, batched, images, seeded_model, trained
+from tests.probing._models import ResNet, batched, images, seeded_model, trained
 from unlearnable.measures.sal import measure_sal
 
 SOLVERS = ["fast", "pgd"]
