@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.report._sweeps import METHODS, multi_task, result, write_sweep
+from tests.results._sweeps import METHODS, multi_task, result, write_sweep
 from unlearnable.report.__main__ import main
 from unlearnable.report.build import build, read
 from unlearnable.report.page import LARGEST_BYTES, write_page

@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests._inputs import composed
-from tests._wandb_reader import OfflineRun, payloads, read_runs
+from tests.loggers._wandb_reader import OfflineRun, payloads, read_runs
 from unlearnable.experiment import run
 from unlearnable.loggers import wandb_content
 from unlearnable.loggers.base import JobInfo, LoggerWarning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.report._sweeps import METHODS, multi_task, result, write_sweep
+from tests.results._sweeps import METHODS, multi_task, result, write_sweep
 from unlearnable.report.findings import findings, warnings
 from unlearnable.results.cells import cells
 from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers

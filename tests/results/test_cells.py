@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.report._sweeps import result, write_sweep
+from tests.results._sweeps import result, write_sweep
 from unlearnable.report.sweep import pm, print_tables, write_summary
 from unlearnable.results.cells import cells, row
 from unlearnable.results.records import read_sweeps

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report._sweeps import multi_task, result, write_sweep
+from tests.results._sweeps import multi_task, result, write_sweep
 from unlearnable.results.records import read_sweeps
 
 
