@@ -21,7 +21,7 @@ from unlearnable import checks
 from unlearnable.files import write_atomically
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.exporting import check_export, export
-from unlearnable.report.job import draw_conflict
+from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
 from unlearnable.results.run import MeasuredRun
 from unlearnable.stages import Stages, arguments_of, plain

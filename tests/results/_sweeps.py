@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ def result(
     dataset: str = "cifar10",
     epochs: int = 6,
     options: dict[str, Any] | None = None,
+    **groups: dict[str, Any],
 ) -> dict[str, Any]:
-    """A job's result."""
+    """A job's result; `options` are the poison's, `groups` add to the configuration's other groups."""
     scale, accuracy = METHODS[poison]
     clean = sal(1.0, seed=1000 + seed, eps=eps, epochs=epochs)
     own = (
@@ -50,7 +52,10 @@ def result(
         "seed": seed,
         "eps": eps,
         "steps": steps,
+        "choices": {"poison": poison, "dataset": dataset, "model": "resnet18", "task": "single", "defense": "none"},
     }
+    for name, added in groups.items():
+        config[name] = {**config.get(name, {}), **added}
     return {
         "poison": poison,
         "dataset": dataset,
@@ -61,6 +66,8 @@ def result(
         "eps": eps,
         "steps": steps,
         "solver": "fast",
+        "is_clean": poison == "clean",
+        "keys": keys(config, dataset),
         **figures(own, clean),
         "ud": distance.value,
         "train_acc": 0.99,
@@ -75,6 +82,7 @@ def result(
             }
             for epoch in range(epochs)
         ],
+        "measures": {},
         "sal_epochs": list(range(1, epochs + 1)),
         "seconds": {"total": 61.5},
         "reused": ["train"],
@@ -82,6 +90,25 @@ def result(
         "config": config,
         "versions": {"python": "3.11"},
     }
+
+
+def keys(config: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """Digests of what a job's parts depend on, as the stages give them."""
+
+    def digest(*parts: Any) -> str:
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    method = {name: value for name, value in config["poison"].items() if name not in ("task", "export")}
+    poison = digest(method, config["seed"])
+    training = {name: config.get(name) for name in ("model", "trainer", "seed")}
+    data = {name: value for name, value in config.get("dataset", {}).items() if name != "data_dir"}
+    clean = digest(training, dataset, data)
+    own = clean if config["choices"]["poison"] == "clean" else digest(training, dataset, data, poison)
+
+    def run(trajectory: str) -> dict[str, Any]:
+        return {"trajectory": trajectory, "measure": {"sal": digest(trajectory, config["sal"])}}
+
+    return {"poison": poison, **run(own), "reference": run(clean)}
 
 
 def figures(own: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
@@ -102,6 +129,7 @@ def figures(own: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
 def multi_task(poison: str, *, seed: int = 0) -> dict[str, Any]:
     """A multi-task job's result."""
     made = result(poison, seed=seed, dataset="rooms")
+    made["config"]["choices"]["task"] = "multi"
     tasks = {}
     for place, (task, metric) in enumerate({"scene": "acc", "depth": "rmse", "segmentation": "miou"}.items()):
         clean = sal(1.0, seed=2000 + seed + place)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.results._sweeps import multi_task, result, write_sweep
-from unlearnable.results.records import read_sweeps
+from unlearnable.results.reading import read_sweeps
 
 
 def test_runs_that_differ_in_the_seed_alone_share_a_cell(tmp_path: Path) -> None:
@@ -20,15 +20,14 @@ def test_another_radius_of_a_poison_is_another_cell_that_says_so_and_shares_the_
     made = [result("em", options={"radius": radius}) for radius in (0.03, 0.06)]
     records = read_sweeps([write_sweep(tmp_path / "sweep", *made)])
     assert [run.label for run in records.runs] == ["em (radius=0.03)", "em (radius=0.06)"]
-    assert records.runs[0].protocol == records.runs[1].protocol
+    assert records.runs[0].setting == records.runs[1].setting
 
 
 def test_another_probe_is_another_setting(tmp_path: Path) -> None:
-    small, large = result("em"), result("em")
-    small["config"]["sal"]["samples"] = 64
+    small, large = (result("em", sal={"samples": samples}) for samples in (64, 512))
     records = read_sweeps([write_sweep(tmp_path / "sweep", small, large)])
     assert [run.settings for run in records.runs] == ["sal.samples=64", "sal.samples=512"]
-    assert records.runs[0].protocol != records.runs[1].protocol
+    assert records.runs[0].setting != records.runs[1].setting
 
 
 def test_options_that_methods_differ_in_by_nature_are_no_setting(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def start_run(
     options: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": _INIT_SECONDS, **settings}
     if "finish_timeout" in wandb.Settings.model_fields:  # else a server that went away keeps the job waiting at its end
         options.setdefault("finish_timeout", _FINISH_SECONDS)
-    arguments = {
+    arguments: dict[str, Any] = {
         "project": project,
         "entity": entity,
         "name": info.name,
@@ -237,8 +237,8 @@ def start_run(
     }
     with _without_terminal():
         try:
-            resume = "allow" if id_ and wanted == "online" else None
-            return wandb.init(**arguments, mode=wanted, resume=resume)
+            resume: Any = "allow" if id_ and wanted == "online" else None
+            return wandb.init(**arguments, mode=wanted, resume=resume)  # type: ignore[arg-type]
         except Exception as error:  # no key, no network, a refusal: wandb has a class for each, and has renamed them
             if mode != "auto" or wanted != "online":
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from unlearnable.files import finite
 from unlearnable.loggers.base import SweepInfo
-from unlearnable.report.job import draw_job
+from unlearnable.report.pictures import draw_job
 from unlearnable.results.result import RESULT
 from unlearnable.results.rows import cell_row, job_rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.report.chart import Chart
-from unlearnable.report.figures import layers, methods, settings, training
+from unlearnable.report.figures import across, curves, maps, methods
 from unlearnable.report.style import looks
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import (
@@ -47,18 +47,18 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
     found = {
         "ud": [methods.distances(first, look)],
         **job_sheets(first, look),
-        "curves": [training.curve(first.cells, look, metric) for metric in training.metrics_of(first.cells)[:3]],
+        "curves": [curves.curve(first.cells, look, metric) for metric in curves.metrics_of(first.cells)[:3]],
     }
     if (accuracy := methods.accuracy(first, look)) is not None:
         found["ud_accuracy"] = [accuracy]
     for axis in numeric_axes(ordered):
         for series in list(axis_series(ordered, axis).values())[:1]:
-            found[f"ud_over_{axis.replace('.', '_')}"] = [settings.over_axis(series, look, axis)]
+            found[f"ud_over_{axis.replace('.', '_')}"] = [across.over_axis(series, look, axis)]
     for stability in list(stabilities(ordered).values())[:1]:
         if stability.least:
-            found["rank_stability"] = [settings.stability(stability)]
+            found["rank_stability"] = [across.stability(stability)]
     for transfer in list(transfers(ordered).values())[:1]:
-        found["transfer"] = [settings.transfer(transfer, method) for method in transfer.methods]
+        found["transfer"] = [across.transfer(transfer, method) for method in transfer.methods]
     if multi := [cell for cell in ordered if cell.first.result.get("tasks")]:
         found["tasks"] = [methods.task_distances(multi, look)]
     return {name: charts for name, charts in found.items() if charts}
@@ -66,5 +66,5 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
 
 def job_sheets(one: Comparison, look: Mapping[str, Any]) -> dict[str, list[Chart]]:
     """The figures that say something of a single job too: maps of all measures, learnable layers over the epochs."""
-    found = {"sal": layers.methods_sal_maps(one), "learnable_layers": [layers.learnable(one, look)]}
-    return found | {name: layers.methods_measure_maps(one, name) for name in measures_of(one.methods)}
+    found = {"sal": maps.methods_sal_maps(one), "learnable_layers": [maps.learnable(one, look)]}
+    return found | {name: maps.methods_measure_maps(one, name) for name in measures_of(one.methods)}

@@ -90,7 +90,8 @@ def draw(charts: Sequence[Chart], *, columns: int = 0) -> Figure:
             ax=grid,
             label=heat.unit,
             shrink=0.9 if shared else 0.8,
-            **({"pad": 0.01, "aspect": 30} if rows * columns > 2 else {}),
+            pad=0.01 if shared else 0.05,
+            aspect=30 if shared else 20,
         )
         if heat.mark is not None and len({chart.heat.mark for chart in charts if chart.heat}) == 1:
             bar.ax.axhline(heat.mark[0], color="k", linewidth=1.2)
@@ -183,7 +184,9 @@ def _series(axes: Axes, series: Series, chart: Chart, number: int) -> None:
     if chart.x.scale == "category":  # side by side within a category
         offset = (number - (len(chart.series) - 1) / 2) * 0.7 / len(chart.series)
         x = [place + offset for place in x]
-    errors = {name: np.nan_to_num(e) for name, e in (("xerr", series.x_error), ("yerr", series.y_error)) if len(e)}
+    errors: dict[str, Any] = {
+        name: np.nan_to_num(e) for name, e in (("xerr", series.x_error), ("yerr", series.y_error)) if len(e)
+    }
     errors = {name: error for name, error in errors.items() if error.any()}
     if isinstance(series.look, Look):
         line = _look(series.look, joined=series.joined, points=len(x))
@@ -202,7 +205,12 @@ def _series(axes: Axes, series: Series, chart: Chart, number: int) -> None:
 
 def _look(of: Look, *, joined: bool = False, points: int = 1) -> dict[str, Any]:
     """A method's colour, marker and dash for `errorbar`; markers on a few points only, so that long runs stay lines."""
-    made = {"color": of.colour, "marker": of.marker[1], "markersize": 4 if joined else 5, "linewidth": 1.2}
+    made: dict[str, Any] = {
+        "color": of.colour,
+        "marker": of.marker[1],
+        "markersize": 4 if joined else 5,
+        "linewidth": 1.2,
+    }
     made |= {"linestyle": of.dash[1], "markevery": max(1, points // 8)} if joined else {"linestyle": ""}
     return made | ({"markerfacecolor": "none", "markeredgewidth": 0.8} if of.hollow else {})
 
@@ -247,7 +255,7 @@ def _heat(axes: Axes, heat: Heat, *, first_column: bool) -> None:
             )
     axes.set_ylim(rows - 0.5, -0.5)
     few = range(columns) if heat.texts else np.unique(np.linspace(0, columns - 1, min(columns, 4)).round().astype(int))
-    turned = {"rotation": 45, "ha": "right", "fontsize": 6} if heat.texts else {}
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "fontsize": 6} if heat.texts else {}
     axes.set_xticks(list(few), [str(heat.columns[place]) for place in few], **turned)
     axes.set_yticks(range(rows), heat.rows if first_column else [], fontsize=6 if heat.texts else 4.5)
     axes.tick_params(length=1.5)

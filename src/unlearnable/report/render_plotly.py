@@ -137,13 +137,13 @@ def _scatter(series: Series, chart: Chart) -> dict[str, Any]:
 
 
 def _known(values: Sequence[Place]) -> list[Place | None]:
-    """Numbers to five digits, None for NaN: plotly leaves it out."""
+    """Numbers to eight digits, None for NaN: plotly leaves it out."""
     shown: list[Place | None] = []
     for value in values:
         if isinstance(value, str):
             shown.append(value)
         else:
-            shown.append(None if math.isnan(value) else float(f"{value:.6g}"))
+            shown.append(None if math.isnan(value) else float(f"{value:.8g}"))
     return shown
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unlearnable.report import tables
-from unlearnable.report.figures import layers, methods, training
+from unlearnable.report.figures import curves, maps, methods
 from unlearnable.report.findings import correlation_text
 from unlearnable.report.layout import Choice, Image, Panel, Section
 from unlearnable.report.style import Look
@@ -78,13 +78,13 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
         notes.append(f"The SAL maps show one seed a method, {len(runs)} in all; result.json of each job has its own.")
     if not runs:
         return Section("sal", "Sharpness-aware learnability", notes=["No poisoned job has a result yet."])
-    maps = []
+    choices = []
     for one, cell, run in runs:
         where = "" if len(compared) == 1 else f" · {one.title}"
-        maps.append(
+        choices.append(
             Choice(
                 f"{cell.first.label} · seed {run.seed}{where}",
-                layers.sal_maps(run),
+                maps.sal_maps(run),
                 f"UD {run.result['ud']:.3f}." if run.result["ud"] is not None else "",
             )
         )
@@ -98,7 +98,7 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
                 "SAL by layer and epoch",
                 "One logarithmic colour scale for both. A dot marks a learnable layer (SAL > β); β is marked on the scale. "
                 "UD is the number of dots on the right over the number on the left.",
-                maps,
+                choices,
                 "Run",
                 ("clean reference", "poisoned"),
             ),
@@ -107,14 +107,14 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
                 "Learnable layers over epochs",
                 "Mean over the seeds, ± standard deviation as a band. UD is the ratio of the areas under a method's line and "
                 "the clean one.",
-                [Choice(one.title, [layers.learnable(one, looks)]) for one in shown],
+                [Choice(one.title, [maps.learnable(one, looks)]) for one in shown],
             ),
             Panel(
                 "distribution",
                 "Distribution of SAL",
                 "All layers, epochs and seeds: quartiles, and whiskers from 2.5 % to 97.5 %. The dashed line is β, mean over "
                 "the seeds.",
-                [Choice(one.title, [layers.distribution(one, looks)]) for one in shown],
+                [Choice(one.title, [maps.distribution(one, looks)]) for one in shown],
             ),
         ],
         notes=notes,
@@ -123,7 +123,7 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
 
 def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
     """Loss and accuracy curves, previews."""
-    metrics = training.metrics_of([cell for one in compared for cell in one.cells])
+    metrics = curves.metrics_of([cell for one in compared for cell in one.cells])
     # Training does not depend on how SAL is measured: one comparison for each way of training is enough.
     trained = families(
         [cell for one in compared for cell in one.cells], free=("eps", "steps", "solver", "settings", "task")
@@ -132,7 +132,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     for title, family in trained.items():
         unique = list({cell.first.label: cell for cell in family}.values())
         where = "" if len(trained) == 1 else f" · {title}"
-        choices += [Choice(f"{metric}{where}", [training.curve(unique, looks, metric)]) for metric in metrics]
+        choices += [Choice(f"{metric}{where}", [curves.curve(unique, looks, metric)]) for metric in metrics]
     panel = Panel(
         "curves",
         "Learning curves",
@@ -157,7 +157,7 @@ def previews(cells: Sequence[Cell]) -> list[Image]:
     for cell in cells:
         key = (str(cell.first.result["dataset"]), cell.first.label)
         for run in cell.runs:
-            path = run.folder / str(run.result.get("preview"))
+            path = run.folder / str(run.result.get("preview", "preview.png"))
             if key not in found and path.suffix == ".png" and path.exists():
                 caption = f"{key[1]} on {key[0]}: clean, noise (scaled, grey is no change), poisoned; seed {run.seed}"
                 found[key] = Image(_source(path), f"Three rows of images: clean, noise of {key[1]}, poisoned", caption)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.report import tables
-from unlearnable.report.figures import layers, methods, settings
+from unlearnable.report.figures import across, maps, methods
 from unlearnable.report.layout import Choice, Panel, Section
 from unlearnable.report.style import Look
 from unlearnable.results.cells import Cell
@@ -34,7 +34,7 @@ def measures_section(compared: Sequence[Comparison]) -> Section | None:
     for number, measure in enumerate(measures_of(cells)):
         # A measure does not depend on how SAL is measured: of each job's task one map.
         choices = [
-            Choice(f"{cell.first.label} · seed {run.seed}{_where(one, compared)}", layers.measure_maps(run, measure))
+            Choice(f"{cell.first.label} · seed {run.seed}{_where(one, compared)}", maps.measure_maps(run, measure))
             for one in compared
             for cell in one.methods
             for run in cell.runs
@@ -57,8 +57,8 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
         series = axis_series(cells, axis)
         if not series:
             continue
-        title = settings.NAMES.get(axis, axis)
-        charts = [Choice(name, [settings.over_axis(lines, looks, axis)]) for name, lines in series.items()]
+        title = across.NAMES.get(axis, axis)
+        charts = [Choice(name, [across.over_axis(lines, looks, axis)]) for name, lines in series.items()]
         caption = (
             f"UD when only {title} changes, ± standard deviation over the seeds. Lines that cross change the order of "
             "methods."
@@ -72,13 +72,13 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
                 len({cell.first.result["eps"] for cell in own}) > 1
                 and len({cell.first.result["steps"] for cell in own}) > 1
             ):
-                grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", [settings.grid(own)]))
+                grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", [across.grid(own)]))
     if grids:
         panels.append(Panel("grid", "UD over ε × steps", "Mean ± standard deviation over the seeds.", grids, "Method"))
     stable = [
         Choice(
             title,
-            [settings.stability(stability)],
+            [across.stability(stability)],
             f"Mean τ over all pairs {stability.mean_tau:.2f}." if not math.isnan(stability.mean_tau) else "",
         )
         for title, stability in stabilities(cells).items()
@@ -117,7 +117,7 @@ def transfer_section(cells: Sequence[Cell]) -> Section:
     panels = []
     for number, (title, transfer) in enumerate(found.items()):
         where = "" if title == "all jobs" else f" ({title})"
-        choices = [Choice(method, [settings.transfer(transfer, method)]) for method in transfer.methods]
+        choices = [Choice(method, [across.transfer(transfer, method)]) for method in transfer.methods]
         caption = (
             "Rows: where β comes from; columns: the runs that are compared. The diagonal is each setting's own UD; – means "
             "that no clean layer is above the foreign β."
@@ -125,7 +125,7 @@ def transfer_section(cells: Sequence[Cell]) -> Section:
         panels.append(Panel(f"transfer-{number}", f"UD at a foreign β{where}", caption, choices, "Method"))
         if np.isfinite(transfer.tau).any():
             caption = "Kendall's τ between the methods' order at the foreign β and at the own one."
-            choices = [Choice("all", [settings.transfer_order(transfer)])]
+            choices = [Choice("all", [across.transfer_order(transfer)])]
             panels.append(Panel(f"transfer-tau-{number}", f"Does the order survive?{where}", caption, choices))
     return Section("transfer", "Transfer of β", panels=panels)
 
@@ -144,7 +144,7 @@ def tasks_section(records: Records, cells: Sequence[Cell], looks: Mapping[str, L
     for run in records.runs:
         conflict = run.result.get("conflict")
         if conflict and conflict["epochs"] and run.folder not in conflicts:
-            charts = [settings.conflict(conflict[kind][-1], conflict["tasks"]) for kind in ("sal", "gradient")]
+            charts = [across.conflict(conflict[kind][-1], conflict["tasks"]) for kind in ("sal", "gradient")]
             conflicts[run.folder] = Choice(f"{run.label} · seed {run.seed} · {run.job}", charts)
     if conflicts:
         caption = (

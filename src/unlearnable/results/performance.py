@@ -43,7 +43,9 @@ def multi_task_figures(tasks: Mapping[str, Mapping[str, Any]], run: MeasuredRun,
     """Δ_m over the tasks and the conflict matrices `[epochs measured][tasks][tasks]`; empty for one task."""
     if len(tasks) == 1:
         return {}
-    found = {"delta_m": delta_m(figures["relative"] for figures in tasks.values() if "relative" in figures)}
+    found: dict[str, Any] = {
+        "delta_m": delta_m(figures["relative"] for figures in tasks.values() if "relative" in figures)
+    }
     for key, one in (("conflict", run), ("clean_conflict", clean)):
         if one.epochs_of(CONFLICT):
             found[key] = _conflict(one)

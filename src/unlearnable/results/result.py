@@ -58,7 +58,7 @@ def make_result(
     tasks = {task: _task_result(task, run, clean, epochs) for task in run.tasks_of(SAL)}
     (first, *others) = tasks.values()
     accuracies = [epoch.metrics.get("test/acc") for epoch in run.epochs]
-    return finite(  # type: ignore[no-any-return]
+    return finite(
         {
             **{group: config.choices[group] for group in ("poison", "dataset", "model", "task", "defense")},
             "seed": config.seed,

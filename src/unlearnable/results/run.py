@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,6 +18,7 @@ SAL = "sal"
 CONFLICT = "conflict"
 
 
+@runtime_checkable
 class TrainedEpoch(Protocol):
     """What training said of one epoch."""
 
@@ -30,6 +31,7 @@ class TrainedEpoch(Protocol):
         """Training and test, without what measures take."""
 
 
+@runtime_checkable
 class MadePoison(Protocol):
     """What is to be known of the poisoned samples besides themselves."""
 

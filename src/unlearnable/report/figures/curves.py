@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.report.chart import Axis, Chart
-from unlearnable.report.figures.layers import mean_line
+from unlearnable.report.figures.maps import mean_line
 from unlearnable.report.style import Look
 from unlearnable.results.cells import Cell
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unlearnable.report.figures import settings
+from unlearnable.report.figures import across
 
 #: The conflict matrices' picture, in the job's folder.
 CONFLICT_PICTURE = "conflict"
@@ -27,7 +27,7 @@ def draw_conflict(result: Mapping[str, Any], folder: Path) -> Path | None:
     if not result["is_clean"]:
         runs["clean reference"] = result.get("clean_conflict", {})
     charts = [
-        settings.conflict(conflict[kind][-1], conflict["tasks"], f"{run}, {what}")
+        across.conflict(conflict[kind][-1], conflict["tasks"], f"{run}, {what}")
         for run, conflict in runs.items()
         if conflict.get("epochs")
         for kind, what in (("sal", "SAL"), ("gradient", "gradients"))

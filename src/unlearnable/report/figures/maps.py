@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -43,7 +44,7 @@ def measure_maps(run: Run, measure: str) -> tuple[Chart, Chart]:
 def methods_measure_maps(one: Comparison, measure: str) -> list[Chart]:
     """Another measure of the clean reference and of each method's first seed that has it, on one scale."""
     runs = [run for run in _first_runs(one) if measure in run.result.get("measures", {})]
-    maps = []
+    maps: list[tuple[str, Map, Mapping[str, Any]]] = []
     for run in runs:
         found = run.result["measures"][measure]
         if not maps:
@@ -116,7 +117,7 @@ def _sal_maps(maps: Sequence[tuple[str, Map, Run]]) -> list[Chart]:
     return charts
 
 
-def _maps(measure: str, maps: Sequence[tuple[str, Map, Mapping[str, Sequence[str]]]]) -> list[Chart]:
+def _maps(measure: str, maps: Sequence[tuple[str, Map, Mapping[str, Any]]]) -> list[Chart]:
     """Maps on one scale that suits their values: logarithmic over decades, diverging around 0 where signs differ."""
     every = np.concatenate([values.ravel() for _, values, _ in maps])
     every = every[np.isfinite(every)]
