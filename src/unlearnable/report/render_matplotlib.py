@@ -74,6 +74,8 @@ def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("png",
 def draw(charts: Sequence[Chart], *, columns: int = 0) -> Figure:
     """Charts as one figure, side by side in `columns`, by default all in a row; matrices share one colour scale."""
     columns = min(columns or len(charts), len(charts))
+    if (first := charts[0].heat) is not None and first.texts:  # as many as leave the texts room
+        columns = max(1, min(columns, int(PAGE / (0.7 + 0.36 * len(first.columns)))))
     rows = -(-len(charts) // columns)
     figure = canvas(*_size(charts, rows))
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -95,9 +97,8 @@ def draw(charts: Sequence[Chart], *, columns: int = 0) -> Figure:
         )
         if heat.mark is not None and len({chart.heat.mark for chart in charts if chart.heat}) == 1:
             bar.ax.axhline(heat.mark[0], color="k", linewidth=1.2)
-            bar.ax.text(
-                1.4, heat.mark[0], heat.mark[1], transform=bar.ax.get_yaxis_transform(), va="center", fontsize=7
-            )
+            at_left = {"transform": bar.ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+            bar.ax.text(-0.3, heat.mark[0], heat.mark[1], fontsize=7, **at_left)
     handles = {label: handle for axes in grid.ravel() for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
     if handles and charts[0].legend:
         figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3 if len(handles) < 4 else 4)
@@ -152,12 +153,9 @@ def _draw(axes: Axes, chart: Chart, *, first_column: bool, last_row: bool) -> No
 
 
 def _scales(axes: Axes, chart: Chart) -> None:
-    for axis, set_scale, limits, set_limits, of in (
-        (axes.xaxis, axes.set_xscale, axes.get_xlim, axes.set_xlim, chart.x),
-        (axes.yaxis, axes.set_yscale, axes.get_ylim, axes.set_ylim, chart.y),
-    ):
+    for axis, of in ((axes.xaxis, chart.x), (axes.yaxis, chart.y)):
         if of.scale == "log":
-            set_scale("log")
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
         if of.categories:
             axis.set_ticks(range(len(of.categories)), of.categories)
         if of.ticks:
@@ -165,9 +163,10 @@ def _scales(axes: Axes, chart: Chart) -> None:
             axis.set_ticks([], minor=True)
         if of.percent:
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        if of.from_zero:
-            low, high = limits()
-            set_limits(min(0.0, low), high)
+    if chart.x.from_zero:
+        axes.set_xlim(left=min(0.0, axes.dataLim.x0))
+    if chart.y.from_zero:
+        axes.set_ylim(bottom=min(0.0, axes.dataLim.y0))
     if chart.y.scale == "category":
         axes.set_ylim(len(chart.y.categories) - 0.5, -0.5)  # the first name is at the top
     if chart.x.scale == "category":
