@@ -10,7 +10,6 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ from unlearnable import checks
 from unlearnable.files import write_atomically
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.exporting import check_export, export
-from unlearnable.report.pictures import draw_conflict
+from unlearnable.results.noise import PREVIEW, noise_figures
+from unlearnable.results.performance import draw_heat_maps
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.results.run import MeasuredRun
 from unlearnable.stages import Stages, arguments_of, plain
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
@@ -81,64 +80,15 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     with _logger(config, info) as logger:
         reference = None if is_clean else stages.measured_run(clean_data, f"clean reference, seed {config.seed}")
         measured = stages.measured_run(data, config.choices.poison, reference=reference, logger=logger)
-        from unlearnable.data.modality.noise import describe
-        from unlearnable.data.modality.picture import preview
-
-        noise = describe(clean_data.train.images, data.train.images).as_dict()
-        picture = None if is_clean else folder / "preview.png"
-        if picture is not None:
-            preview(clean_data.train.images, data.train.images, clean_data.train.labels, path=picture)
-        made = _converted(stages, measured, data)
-        clean = None if reference is None else _converted(stages, reference, clean_data)
-        poison_key = None if poisoned.path is None else poisoned.path.parent.name
-        result = make_result(
-            config, _Made(poisoned.seconds, poisoned.reused, poison_key), made, clean, seconds=seconds(), noise=noise,
-            preview=picture,
-        )  # fmt: skip
-        if picture is not None:
-            logger.image("preview", picture)
-        if (conflict := draw_conflict(result, folder)) is not None:
-            logger.image("conflict", conflict)
+        result = make_result(config, poisoned, measured, reference or measured, seconds())
+        result |= noise_figures(clean_data.train, data.train, folder)
+        if not is_clean:
+            logger.image("preview", folder / PREVIEW)
+        if (heat_maps := draw_heat_maps(result, folder)) is not None:
+            logger.image("conflict", heat_maps)
         write_atomically(folder / RESULT, json.dumps(result, indent=1))
         logger.result(result, folder, None if is_clean else poisoned.path)
     return result
-
-
-@dataclass(frozen=True)
-class _Made:
-    seconds: float
-    reused: bool
-    key: str | None
-
-
-def _converted(stages: Stages, run: Any, data: Any) -> MeasuredRun:
-    """The old form of a measured run in the new one, until the stages hand it over themselves."""
-    from unlearnable.measures.base import Measured
-    from unlearnable.store import digest_of
-
-    sal = {
-        epoch: {
-            task: Measured(
-                series[place].names,
-                series[place].values,
-                {"weights": series[place].weights, "loss": series[place].loss},
-            )
-            for task, series in run.sal.items()
-        }
-        for place, epoch in enumerate(run.sal_epochs)
-    }
-    measured = {"sal": sal}
-    if run.conflict.history:
-        names = tuple(run.conflict.tasks)
-        measured["conflict"] = {
-            epoch: {task: Measured(names, row) for task, row in zip(names, matrix, strict=True)}
-            for epoch, matrix in run.conflict.history.items()
-        }
-    key = stages.trajectory_key(data)
-    measure = digest_of([key, plain(stages.config.sal)])
-    return MeasuredRun(
-        run.epochs, measured, data.tasks, run.seconds, run.reused, {"trajectory": digest_of(key), "measure": {"sal": measure}}
-    )  # fmt: skip
 
 
 def load_data(config: DictConfig) -> ImageDataModule:

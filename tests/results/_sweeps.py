@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def result(
         "steps": steps,
         "choices": {"poison": poison, "dataset": dataset, "model": "resnet18", "task": "single", "defense": "none"},
     }
+    if "data" in groups:  # `dataset` is the name of the option
+        groups["dataset"] = groups.pop("data")
     for name, added in groups.items():
         config[name] = {**config.get(name, {}), **added}
     return {
@@ -83,6 +86,7 @@ def result(
             for epoch in range(epochs)
         ],
         "measures": {},
+        "preview": None,
         "sal_epochs": list(range(1, epochs + 1)),
         "seconds": {"total": 61.5},
         "reused": ["train"],
@@ -148,19 +152,13 @@ def multi_task(poison: str, *, seed: int = 0) -> dict[str, Any]:
     return {**made, "task": "multi", "tasks": tasks, "delta_m": -20.0, "conflict": conflict, "clean_conflict": conflict}
 
 
-def write_sweep(folder: Path, *results: dict[str, Any], failed: int = 0) -> Path:
-    """Writes a sweep's folder with these results, and `failed` failed jobs after them."""
-    for number, made in enumerate(results):
-        job = folder / f"{number}-{made['poison']}"
+def write_sweep(folder: Path, *results: dict[str, Any], failed: int = 0, names: Sequence[str] = ()) -> Path:
+    """Writes a sweep's folder with these results, and `failed` failed jobs after them; `names` are the jobs' folders."""
+    error = "`poison.radius` must be positive; got -1."
+    failure = {"error": error, "overrides": ["poison=rem"], "choices": {"poison": "rem"}}
+    jobs = [("result.json", made["poison"], made) for made in results] + [("failed.json", "rem", failure)] * failed
+    for number, (file, poison, content) in enumerate(jobs):
+        job = folder / (names[number] if names else f"{number}-{poison}")
         job.mkdir(parents=True)
-        (job / "result.json").write_text(json.dumps(made))
-    for number in range(len(results), len(results) + failed):
-        job = folder / f"{number}-rem"
-        job.mkdir(parents=True)
-        record = {
-            "error": "`poison.radius` must be positive; got -1.",
-            "overrides": ["poison=rem"],
-            "choices": {"poison": "rem"},
-        }
-        (job / "failed.json").write_text(json.dumps(record))
+        (job / file).write_text(json.dumps(content))
     return folder

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.results._sweeps import multi_task, result, write_sweep
+from unlearnable.results.cells import cells
 from unlearnable.results.reading import read_sweeps
+from unlearnable.results.rows import job_rows
 
 
 def test_runs_that_differ_in_the_seed_alone_share_a_cell(tmp_path: Path) -> None:
@@ -72,3 +74,39 @@ def test_a_result_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     (sweep / "0-em" / "result.json").write_text("{}")
     with pytest.raises(ValueError, match=r"0-em/result\.json is not a job's result"):
         read_sweeps([sweep])
+
+
+def test_what_is_clean_is_said_by_the_job_not_by_equal_numbers(tmp_path: Path) -> None:
+    made = result("em")
+    made["sal"] = made["clean_sal"] = [[None] * len(row) for row in made["sal"]]  # every loss overflowed
+    (run,) = read_sweeps([write_sweep(tmp_path / "sweep", made)]).runs
+    assert not run.is_clean
+    (cell,) = cells(read_sweeps([tmp_path / "sweep"]))
+    assert cell.short_verdict == "no UD"
+
+
+def test_jobs_are_found_at_any_depth_and_named_by_their_place(tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path, *[result("em", seed=seed) for seed in (0, 2, 10)], names=[f"poison=em/seed={n}" for n in (0, 2, 10)]
+    )
+    exported = sweep / "poison=em" / "seed=0" / "poisoned" / "more"
+    exported.mkdir(parents=True)
+    (exported / "result.json").write_text("{}")  # belongs to what the job wrote: not a job
+    records = read_sweeps([sweep])
+    assert [run.job for run in records.runs] == ["poison=em/seed=0", "poison=em/seed=2", "poison=em/seed=10"]
+    assert [row["job"] for row in job_rows(records)] == [run.job for run in records.runs]
+
+
+def test_a_single_job_is_named_by_its_folder(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, result("em"))
+    (run,) = read_sweeps([sweep / "0-em"]).runs
+    assert run.job == "0-em"
+
+
+def test_results_of_earlier_versions_are_read_without_keys(tmp_path: Path) -> None:
+    made = [result(poison) for poison in ("clean", "em")]
+    for entry in made:
+        del entry["keys"], entry["is_clean"], entry["measures"], entry["preview"]
+    clean, em = read_sweeps([write_sweep(tmp_path, *made)]).runs
+    assert (clean.is_clean, em.is_clean) == (True, False)
+    assert em.settings == ""

@@ -243,6 +243,7 @@ def start_run(
             if mode != "auto" or wanted != "online":
                 raise
             _unreachable.add(server)
+            wandb.teardown()  # else the id stays in use by the run that did not start
             log.info("Weights & Biases is offline: %s", str(error).partition("\n")[0])
             return wandb.init(**arguments, mode="offline")
 
