@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report._sweeps import METHODS, result, write_sweep
+from tests.results._sweeps import METHODS, result, write_sweep
 from unlearnable.report import sensitivity, transfer
 
 

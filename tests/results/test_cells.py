@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.report._sweeps import result, write_sweep
-from unlearnable.report.sweep import pm, print_tables, write_summary
-from unlearnable.results.cells import cells, row
-from unlearnable.results.records import read_sweeps
+from tests.results._sweeps import result, write_sweep
+from unlearnable.report.terminal import print_tables
+from unlearnable.report.words import pm
+from unlearnable.results.cells import cells
+from unlearnable.results.reading import read_sweeps
+from unlearnable.results.rows import cell_row, write_tables
 
 
 def test_ud_is_the_mean_over_seeds_with_the_sample_standard_deviation(tmp_path: Path) -> None:
@@ -44,7 +46,7 @@ def test_clean_data_are_the_reference_not_a_method(tmp_path: Path) -> None:
     (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
     assert cell.is_clean
     assert (cell.ud, cell.short_verdict) == (1.0, "reference")
-    assert math.isnan(row(cell)["p_value"])
+    assert math.isnan(cell_row(cell)["p_value"])
 
 
 def test_a_cell_whose_ud_cannot_be_had_says_why(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_both_files_hold_full_precision_and_every_job(tmp_path: Path) -> None:
     made = [result("em", seed=seed) for seed in (0, 1)]
     folder = write_sweep(tmp_path / "sweep", *made, failed=1)
     records = read_sweeps([folder])
-    write_summary(folder, records, cells(records))
+    write_tables(folder, records, cells(records))
     jobs = list(csv.DictReader((folder / "summary.csv").open()))
     assert [(job["status"], job["seed"]) for job in jobs] == [("done", "0"), ("done", "1"), ("failed", "")]
     assert float(jobs[1]["ud"]) == made[1]["ud"]

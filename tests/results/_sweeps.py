@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,9 @@ def result(
     dataset: str = "cifar10",
     epochs: int = 6,
     options: dict[str, Any] | None = None,
+    **groups: dict[str, Any],
 ) -> dict[str, Any]:
-    """A job's result."""
+    """A job's result; `options` are the poison's, `groups` add to the configuration's other groups."""
     scale, accuracy = METHODS[poison]
     clean = sal(1.0, seed=1000 + seed, eps=eps, epochs=epochs)
     own = (
@@ -50,7 +53,12 @@ def result(
         "seed": seed,
         "eps": eps,
         "steps": steps,
+        "choices": {"poison": poison, "dataset": dataset, "model": "resnet18", "task": "single", "defense": "none"},
     }
+    if "data" in groups:  # `dataset` is the name of the option
+        groups["dataset"] = groups.pop("data")
+    for name, added in groups.items():
+        config[name] = {**config.get(name, {}), **added}
     return {
         "poison": poison,
         "dataset": dataset,
@@ -61,6 +69,8 @@ def result(
         "eps": eps,
         "steps": steps,
         "solver": "fast",
+        "is_clean": poison == "clean",
+        "keys": keys(config, dataset),
         **figures(own, clean),
         "ud": distance.value,
         "train_acc": 0.99,
@@ -75,6 +85,8 @@ def result(
             }
             for epoch in range(epochs)
         ],
+        "measures": {},
+        "preview": None,
         "sal_epochs": list(range(1, epochs + 1)),
         "seconds": {"total": 61.5},
         "reused": ["train"],
@@ -82,6 +94,25 @@ def result(
         "config": config,
         "versions": {"python": "3.11"},
     }
+
+
+def keys(config: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """Digests of what a job's parts depend on, as the stages give them."""
+
+    def digest(*parts: Any) -> str:
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    method = {name: value for name, value in config["poison"].items() if name not in ("task", "export")}
+    poison = digest(method, config["seed"])
+    training = {name: config.get(name) for name in ("model", "trainer", "seed")}
+    data = {name: value for name, value in config.get("dataset", {}).items() if name != "data_dir"}
+    clean = digest(training, dataset, data)
+    own = clean if config["choices"]["poison"] == "clean" else digest(training, dataset, data, poison)
+
+    def run(trajectory: str) -> dict[str, Any]:
+        return {"trajectory": trajectory, "measure": {"sal": digest(trajectory, config["sal"])}}
+
+    return {"poison": poison, **run(own), "reference": run(clean)}
 
 
 def figures(own: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
@@ -102,6 +133,7 @@ def figures(own: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
 def multi_task(poison: str, *, seed: int = 0) -> dict[str, Any]:
     """A multi-task job's result."""
     made = result(poison, seed=seed, dataset="rooms")
+    made["config"]["choices"]["task"] = "multi"
     tasks = {}
     for place, (task, metric) in enumerate({"scene": "acc", "depth": "rmse", "segmentation": "miou"}.items()):
         clean = sal(1.0, seed=2000 + seed + place)
@@ -120,19 +152,13 @@ def multi_task(poison: str, *, seed: int = 0) -> dict[str, Any]:
     return {**made, "task": "multi", "tasks": tasks, "delta_m": -20.0, "conflict": conflict, "clean_conflict": conflict}
 
 
-def write_sweep(folder: Path, *results: dict[str, Any], failed: int = 0) -> Path:
-    """Writes a sweep's folder with these results, and `failed` failed jobs after them."""
-    for number, made in enumerate(results):
-        job = folder / f"{number}-{made['poison']}"
+def write_sweep(folder: Path, *results: dict[str, Any], failed: int = 0, names: Sequence[str] = ()) -> Path:
+    """Writes a sweep's folder with these results, and `failed` failed jobs after them; `names` are the jobs' folders."""
+    error = "`poison.radius` must be positive; got -1."
+    failure = {"error": error, "overrides": ["poison=rem"], "choices": {"poison": "rem"}}
+    jobs = [("result.json", made["poison"], made) for made in results] + [("failed.json", "rem", failure)] * failed
+    for number, (file, poison, content) in enumerate(jobs):
+        job = folder / (names[number] if names else f"{number}-{poison}")
         job.mkdir(parents=True)
-        (job / "result.json").write_text(json.dumps(made))
-    for number in range(len(results), len(results) + failed):
-        job = folder / f"{number}-rem"
-        job.mkdir(parents=True)
-        record = {
-            "error": "`poison.radius` must be positive; got -1.",
-            "overrides": ["poison=rem"],
-            "choices": {"poison": "rem"},
-        }
-        (job / "failed.json").write_text(json.dumps(record))
+        (job / file).write_text(json.dumps(content))
     return folder
