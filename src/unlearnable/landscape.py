@@ -21,7 +21,7 @@ from unlearnable.files import write_atomically
 from unlearnable.results.result import RESULT
 
 if TYPE_CHECKING:
-    from unlearnable.data import ImageDataModule
+    from unlearnable.data.module import DataModule
     from unlearnable.probing.plane import Plane
     from unlearnable.stages import Stages
 
@@ -86,7 +86,7 @@ class Job:
         from omegaconf import OmegaConf
 
         from unlearnable import checks
-        from unlearnable.callbacks.trajectory import read_epochs, weights_name
+        from unlearnable.callbacks.trajectory import kept_epochs, weights_name
         from unlearnable.experiment import load_data, load_poison
         from unlearnable.stages import Stages
         from unlearnable.store import Store
@@ -97,21 +97,22 @@ class Job:
         config = OmegaConf.create(result["config"])
         self.folder, self.poison = folder, str(result["poison"])
         self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
-        clean: ImageDataModule = load_data(config)
-        poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).images)
+        clean: DataModule = load_data(config)
         self.data = {"clean": clean}
-        if poisoned.train.fingerprint != clean.train.fingerprint:
-            self.data[self.poison] = poisoned
+        if not result["is_clean"]:
+            self.data[self.poison] = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
+        self.data = {name: self.stages.purified(data, name) for name, data in self.data.items()}
         self.trajectories: dict[str, list[StoredWeights]] = {}
         self.digests: dict[str, str] = {}
         for name, data in self.data.items():
-            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data))
+            own = len(self.data) == 1 or name == self.poison  # the callbacks take part in the job's own run alone
+            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data, callbacks=own))
             if entry is None:
                 raise FileNotFoundError(
                     f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
                     f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
                 )
-            epochs = range(len(read_epochs(entry.path)) + 1)
+            epochs = sorted(kept_epochs(entry.path))
             self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
             self.digests[name] = entry.digest
 
