@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from typing_extensions import override
 
 from unlearnable import seeding
@@ -206,7 +207,10 @@ class TaskModule(LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+        scheduler = {"scheduler": self.scheduler(optimizer)}
+        if isinstance(scheduler["scheduler"], ReduceLROnPlateau):
+            scheduler["monitor"] = "train/loss"
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
 
 def single_task(backbone: Backbone, data_tasks: Mapping[str, Task], **options: Any) -> TaskModule:
