@@ -42,23 +42,6 @@ def test_every_defence_builds(name: str) -> None:
     instantiate(composed(f"defense={name}").defense)
 
 
-@pytest.mark.parametrize("name", options("sal"))
-def test_every_solver_configuration_measures(name: str) -> None:
-    import torch
-
-    from unlearnable.identity import plain
-    from unlearnable.measures.sal import measure_sal
-
-    settings = {
-        key: value
-        for key, value in plain(composed(f"sal={name}", "steps=2").sal).items()
-        if key not in ("samples", "split", "batch_size", "every_n_epochs")
-    }
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
-    batches = [(torch.rand(8, 1, 2, 2), torch.arange(8) % 2)]
-    assert len(measure_sal(net, torch.nn.functional.cross_entropy, batches, **settings).values) == 2
-
-
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_file_opens_with_a_comment_that_says_what_it_is(path: Path) -> None:
     assert path.read_text().lstrip().startswith("#")

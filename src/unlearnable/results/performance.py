@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unlearnable.measures.conflict import draw_conflict, sal_conflict
+from unlearnable.measures.conflict import sal_conflict
+from unlearnable.report.conflict import draw_conflict
 from unlearnable.results.relative import delta_m, relative_performance
 
 if TYPE_CHECKING:
