@@ -17,7 +17,7 @@ import numpy as np
 import torch.nn.functional as F
 
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
-from unlearnable.distances.count import distance_report
+from unlearnable.distances import distance_report
 from unlearnable.measures.sal import measure_sal
 from unlearnable.models import tiny_resnet
 

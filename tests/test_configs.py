@@ -46,8 +46,8 @@ def test_every_defence_builds(name: str) -> None:
 def test_every_solver_configuration_measures(name: str) -> None:
     import torch
 
+    from unlearnable.identity import plain
     from unlearnable.measures.sal import measure_sal
-    from unlearnable.stages import plain
 
     settings = {
         key: value

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unlearnable.distances.count import (
+from unlearnable.distances import (
+    DISTANCES,
+    all_distances,
     convergence_epoch,
     distance_report,
+    distance_spread,
     learnability_threshold,
     learnable_layers,
+    per_epoch,
     unlearnable_distance,
 )
-from unlearnable.distances.spread import distance_spread
 
 # Two epochs, four layers. Epoch 1 splits into {0.1, 0.3} and {1.0, 1.4}: centres 0.2 and 1.2, mid-point 0.7. Epoch 2 into
 # {0.1, 0.1, 0.1} and {0.9}: centres 0.1 and 0.9, mid-point 0.5. β = 0.6.
@@ -44,6 +47,30 @@ def test_report_holds_every_part() -> None:
     assert report.until_convergence == pytest.approx(0.5)
     assert (report.left_out_poisoned, report.left_out_clean) == (0, 0)
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["value"] == pytest.approx(1 / 3)
+
+
+def test_all_distances_are_taken_at_once() -> None:
+    # As in the report above, of which these are three parts.
+    found = all_distances(POISONED, CLEAN, weights=[1, 10, 100, 1000], converged_epoch=0)
+    assert found == pytest.approx({"count": 1 / 3, "count_weighted": 10 / 1020, "count_until_convergence": 1 / 2})
+    assert list(found) == list(DISTANCES)
+    without = all_distances(POISONED, CLEAN)
+    assert math.isnan(without["count_weighted"])
+    assert without["count_until_convergence"] == without["count"] == unlearnable_distance(POISONED, CLEAN)
+
+
+def test_one_epoch_is_that_of_the_report() -> None:
+    report = distance_report(POISONED, CLEAN)
+    for place, (poisoned, clean) in enumerate(zip(POISONED, CLEAN, strict=True)):
+        found = per_epoch(poisoned, clean, report.beta)
+        counts = (report.poisoned_counts[place], report.clean_counts[place])
+        assert (found.learnable_layers, found.clean_learnable_layers) == counts
+        assert found.value == report.per_epoch[place]
+    # The first layer is compared in neither run, though the clean one has it above β.
+    assert per_epoch([math.nan, 0.7], [0.9, 0.8], 0.6) == (1, 1, 1.0)
+    assert math.isnan(per_epoch([0.7], [0.1], 0.6).value)
+    with pytest.raises(ValueError, match="same epochs and layers"):
+        per_epoch([0.7], [0.1, 0.2], 0.6)
 
 
 def test_beta_of_another_run_can_be_given() -> None:

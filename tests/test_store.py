@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import multiprocessing
 import os
 import time
-import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unlearnable import store as store_module
-from unlearnable.files import write_atomically
-from unlearnable.store import Store, StoreWarning, code_digest, digest_of
+from unlearnable.files import finite, whole_file, write_atomically
+from unlearnable.store import Store, StoreWarning, file_digest
 
 
 def put(text: str, calls: list[str] | None = None):
@@ -36,11 +38,6 @@ def test_an_entry_is_made_once_and_then_reused(tmp_path: Path) -> None:
     assert (second / "content.txt").read_text() == "x"
     assert (first.reused, second.reused) == (False, True)
     assert events(store) == ["made", "reused"]
-
-
-def test_the_key_decides_and_its_order_does_not() -> None:
-    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1})
-    assert digest_of({"a": 1}) != digest_of({"a": 2})
 
 
 def test_a_store_can_be_moved(tmp_path: Path) -> None:
@@ -68,6 +65,54 @@ def test_a_failed_maker_leaves_no_entry_and_its_successor_resumes(tmp_path: Path
     entry = store.obtain("poison", 1, resume)
     assert seen == [True]
     assert set(entry.files) == {"half", "whole"}
+
+
+def test_the_seconds_of_interrupted_and_of_killed_tries_count(tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+    partial = store.partial("poison", 1)
+    # A try that began at 1000 and was killed after its last file at 1060, going on from one that had taken 5 s.
+    (partial / ".seconds").write_text(json.dumps({"seconds": 5.0, "since": 1000.0}))
+    (partial / "half").write_text("1")
+    for name, written in ((".seconds", 1000), ("half", 1060)):
+        os.utime(partial / name, (written, written))
+
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.obtain("poison", 1, interrupted)
+    entry = store.obtain("poison", 1, put("x"))
+    assert entry.seconds == pytest.approx(65, abs=1)
+    assert set(entry.files) == {"half", "content.txt"}
+
+
+def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"good")
+    os.utime(path, (1000, 1000))
+    opened: list[Path] = []
+    plain_open = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *args, **more: opened.append(self) or plain_open(self, *args, **more)
+    )
+    first = file_digest(path)
+    assert file_digest(path) == first == hashlib.sha256(b"good").hexdigest()
+    path = path.rename(tmp_path / "renamed")
+    assert file_digest(path) == first
+    assert len(opened) == 1
+    path.write_bytes(b"evil")
+    os.utime(path, (1001, 1001))
+    assert file_digest(path) == hashlib.sha256(b"evil").hexdigest()
+
+
+def test_a_file_that_was_just_written_is_hashed_anew(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"good")
+    stat = path.stat()
+    file_digest(path)
+    path.write_bytes(b"evil")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as on a file system with a coarse clock
+    assert file_digest(path) == hashlib.sha256(b"evil").hexdigest()
 
 
 def test_a_corrupt_entry_is_set_aside_and_made_anew(tmp_path: Path) -> None:
@@ -137,34 +182,29 @@ def test_parallel_processes_make_an_entry_once(tmp_path: Path) -> None:
     assert sorted(events(Store(tmp_path))) == ["made", "reused", "reused"]
 
 
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "figure.png"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+        temporary.write_text(f"half {1 / 0}")
+    assert path.read_text() == "old"
+    with whole_file(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".png")
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_nan() -> None:
+    value = {"a": (1, np.float32(2.0), math.nan), "b": np.array([[1.0, np.inf]]), "c": "x", "d": None, "e": np.int64(3)}
+    assert finite(value) == {"a": [1, 2.0, None], "b": [[1.0, None]], "c": "x", "d": None, "e": 3}
+    json.dumps(finite(value), allow_nan=False)
+
+
 def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_atomically(path, json.dumps(1))
     write_atomically(path, json.dumps(2))
     assert json.loads(path.read_text()) == 2
     assert list(tmp_path.iterdir()) == [path]
-
-
-def module_of(path: Path, source: str) -> types.ModuleType:
-    path.write_text(source)
-    module = types.ModuleType("m")
-    module.__file__ = str(path)
-    return module
-
-
-def test_code_digest_sees_code_and_not_comments(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("plain", "prose", "other")]
-    sources = (
-        "def f(x):\n    return x + 1\n",
-        '"""Doc."""\ndef f(x):\n    """Adds."""\n    return x + 1  # one\n',
-        "def f(x):\n    return x + 2\n",
-    )
-    for folder in folders:
-        folder.mkdir()
-    digests = [code_digest(module_of(f / "m.py", s)) for f, s in zip(folders, sources, strict=True)]
-    assert digests[0] == digests[1] != digests[2]
-
-
-def test_code_digest_is_that_of_the_loaded_code(tmp_path: Path) -> None:
-    before = code_digest(module_of(tmp_path / "m.py", "x = 1\n"))
-    assert code_digest(module_of(tmp_path / "m.py", "x = 2\n")) == before

@@ -13,12 +13,15 @@ from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch import nn
 
-from unlearnable.callbacks import SharpnessAwareLearnability, UnlearnableDistance
-from unlearnable.callbacks.trajectory import read_epochs, weights_name
-from unlearnable.data import Digits
-from unlearnable.distances.count import learnability_threshold, learnable_layers
+from unlearnable.callbacks import DistanceLog, Measuring
+from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
+from unlearnable.data.digits import Digits
+from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
-from unlearnable.models import SingleTask
+from unlearnable.measures.sal.fast import Fast
+from unlearnable.measures.sal.measure import SharpnessAwareLearnability
+from unlearnable.models.module import TaskModule
+from unlearnable.tasks import Classification
 from unlearnable.training import fit, replay
 
 EPOCHS = 3
@@ -33,22 +36,28 @@ def make_data() -> Digits:
     return Digits(subset=100, test_subset=50, batch_size=32, crop=1, seed=3)
 
 
-def make_module() -> SingleTask:
+def make_module() -> TaskModule:
     """A net with everything whose state a resume could lose: BatchNorm, dropout, momentum, a schedule."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = nn.Sequential(
             nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * 49, 10)
         )
-    return SingleTask(
+    return TaskModule(
         net,
-        num_classes=10,
+        {"class": Classification("class", 10)},
         optimizer=partial(torch.optim.SGD, lr=0.1, momentum=0.9),
         scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5),
     )
 
 
-def train(folder: Path, callbacks: Sequence[Callback] = ()) -> None:
+def measuring(folder: Path | None = None, **probe: Any) -> Measuring:
+    """SAL by the fast solver, two steps, on 40 images."""
+    measure = SharpnessAwareLearnability(solver=Fast(), eps=0.05, steps=2, **{"samples": 40, **probe})
+    return Measuring(measure, folder=folder)
+
+
+def train(folder: Path, callbacks: Sequence[Callback] = (), **options: Any) -> None:
     fit(
         make_module(),
         make_data(),
@@ -57,6 +66,7 @@ def train(folder: Path, callbacks: Sequence[Callback] = ()) -> None:
         seed=0,
         callbacks=callbacks,
         loggers=[],
+        **options,
     )
 
 
@@ -98,13 +108,13 @@ def test_an_interrupted_run_goes_on_to_the_same_weights_bit_by_bit(uninterrupted
 
 
 def test_measuring_changes_nothing_in_the_trained_model(uninterrupted: Path, tmp_path: Path) -> None:
-    train(tmp_path, [SharpnessAwareLearnability(samples=40, steps=2)])
+    train(tmp_path, [measuring()])
     resumed, whole = (load_file(folder / weights_name(EPOCHS)) for folder in (tmp_path, uninterrupted))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
 def test_a_replay_measures_what_the_live_run_measured(tmp_path: Path) -> None:
-    live, stored = (SharpnessAwareLearnability(samples=40, steps=2) for _ in range(2))
+    live, stored = (measuring() for _ in range(2))
     train(tmp_path, [live])
     replay(
         make_module(),
@@ -115,21 +125,21 @@ def test_a_replay_measures_what_the_live_run_measured(tmp_path: Path) -> None:
         callbacks=[stored],
         loggers=[],
     )
-    assert sorted(live.history) == sorted(stored.history) == [1, 2, 3]
-    for epoch in live.history:
-        assert live.history[epoch]["class"].values.tolist() == stored.history[epoch]["class"].values.tolist()
+    assert sorted(live.history.epochs) == sorted(stored.history.epochs) == [1, 2, 3]
+    for epoch, found in live.history.epochs.items():
+        assert found["class"].values.tolist() == stored.history.epochs[epoch]["class"].values.tolist()
 
 
 def test_the_callback_measures_the_epochs_weights_on_the_probe(tmp_path: Path) -> None:
-    callback = SharpnessAwareLearnability(samples=40, batch_size=16, steps=2, every_n_epochs=2)
+    callback = measuring(batch_size=16, every_n_epochs=2)
     train(tmp_path, [callback])
-    assert list(callback.history) == [2]
+    assert list(callback.history.epochs) == [2, 3]  # after every second epoch, and after the last
     module = make_module()
     module.net.load_state_dict(load_file(tmp_path / weights_name(2)))
     plain = measure_sal(
         module.net, nn.functional.cross_entropy, list(make_data().probe(40, batch_size=16)), steps=2, eps=0.05
     )
-    assert callback.history[2]["class"].values.tolist() == plain.values.tolist()
+    assert callback.history.epochs[2]["class"].values.tolist() == plain.values.tolist()
 
 
 def test_sal_that_was_measured_before_an_interruption_is_kept(tmp_path: Path) -> None:
@@ -137,11 +147,11 @@ def test_sal_that_was_measured_before_an_interruption_is_kept(tmp_path: Path) ->
     trajectory.mkdir()
     sal.mkdir()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(trajectory, [SharpnessAwareLearnability(samples=40, steps=2, folder=sal), InterruptAt(1)])
+        train(trajectory, [measuring(sal), InterruptAt(1)])
     kept = (sal / "epoch_0001.json").stat().st_mtime_ns
-    again = SharpnessAwareLearnability(samples=40, steps=2, folder=sal)
+    again = measuring(sal)
     train(trajectory, [again])
-    assert sorted(again.history) == [1, 2, 3]
+    assert sorted(again.history.epochs) == [1, 2, 3]
     assert (sal / "epoch_0001.json").stat().st_mtime_ns == kept
 
 
@@ -156,35 +166,85 @@ class Seen(Callback):
 
 
 def test_ud_is_logged_each_epoch_against_the_clean_reference(tmp_path: Path) -> None:
-    clean, seen = SharpnessAwareLearnability(samples=40, steps=2), Seen()
+    clean, seen = measuring(), Seen()
     train(tmp_path, [clean])
-    values = {"class": np.stack([clean.history[epoch]["class"].values for epoch in (1, 2, 3)])}
+    values = {epoch: {"class": found["class"].values} for epoch, found in clean.history.epochs.items()}
+    again = measuring()
     replay(
         make_module(),
         make_data(),
         make_trainer=make_trainer,
         folder=tmp_path,
         epochs=EPOCHS,
-        callbacks=[SharpnessAwareLearnability(samples=40, steps=2), UnlearnableDistance(clean=values), seen],
+        callbacks=[again, DistanceLog(again.history, clean=values), seen],
         loggers=[],
     )
-    beta = learnability_threshold(values["class"])
-    counts = [float(count) for count in learnable_layers(values["class"], beta)]
+    rows = np.stack([values[epoch]["class"] for epoch in (1, 2, 3)])
+    beta = learnability_threshold(rows)
+    counts = [float(count) for count in learnable_layers(rows, beta)]
     assert [row["ud/learnable_layers"] for row in seen.rows] == counts
     assert [row["ud/beta"] for row in seen.rows] == pytest.approx([beta] * EPOCHS)
     for row, count in zip(
         seen.rows, counts, strict=True
     ):  # clean against itself: 1, or undefined without learnable layers
         assert row["ud/value"] == 1 if count else math.isnan(row["ud/value"])
-    assert seen.rows[0]["sal/0"] == pytest.approx(values["class"][0][0])
+    assert seen.rows[0]["sal/0"] == pytest.approx(rows[0][0])
 
 
-def test_ud_without_sal_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="needs a SharpnessAwareLearnability callback"):
-        train(tmp_path, [UnlearnableDistance()])
+def test_only_the_weights_that_are_asked_for_are_kept(uninterrupted: Path, tmp_path: Path) -> None:
+    train(tmp_path, keep={2})
+    assert kept_epochs(tmp_path) == {0, 2, EPOCHS}
+    assert len(read_epochs(tmp_path)) == EPOCHS  # the metrics are of every epoch
+    assert kept_epochs(uninterrupted) == set(range(EPOCHS + 1))
+    with pytest.raises(KeyError, match="epoch 1 were not kept"):
+        read_weights(tmp_path, 1)
+
+
+def test_weights_are_stored_in_half_the_size_where_that_loses_nothing(tmp_path: Path) -> None:
+    module = make_module()
+    with torch.no_grad():
+        module.net[0].weight.copy_(module.net[0].weight.bfloat16())
+    fit(
+        module,
+        make_data(),
+        make_trainer=partial(make_trainer, limit_train_batches=1, max_epochs=1),
+        folder=tmp_path,
+        seed=0,
+        callbacks=[],
+        loggers=[],
+    )
+    first = read_weights(tmp_path, 0)
+    assert (first["0.weight"].dtype, first["5.weight"].dtype) == (torch.bfloat16, torch.float32)
+    fresh = make_module()
+    fresh.net.load_state_dict(first)
+    assert torch.equal(fresh.net[0].weight, first["0.weight"].float())
+
+
+def test_a_training_that_ends_before_its_first_epoch_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ended before its first epoch did.*trainer.max_steps"):
+        fit(
+            make_module(),
+            make_data(),
+            make_trainer=partial(make_trainer, max_steps=2),
+            folder=tmp_path,
+            seed=0,
+            callbacks=[],
+            loggers=[],
+        )
+
+
+def test_the_last_epoch_is_measured_where_a_callback_ends_the_training(tmp_path: Path) -> None:
+    class StopAfterOne(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+            trainer.should_stop = True
+
+    callback = measuring(every_n_epochs=2)
+    train(tmp_path, [callback, StopAfterOne()], keep={2})
+    assert list(callback.history.epochs) == [1]
+    assert kept_epochs(tmp_path) == {0, 1}
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 0}, {"batch_size": 0}, {"every_n_epochs": 0}])
 def test_wrong_arguments_fail_in_the_constructor(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SharpnessAwareLearnability(**wrong)
+        measuring(**wrong)

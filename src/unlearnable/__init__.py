@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearnable.distances.count import distance_report as distance_report
-    from unlearnable.distances.count import learnability_threshold as learnability_threshold
-    from unlearnable.distances.count import learnable_layers as learnable_layers
-    from unlearnable.distances.count import unlearnable_distance as unlearnable_distance
-    from unlearnable.distances.spread import DistanceSpread as DistanceSpread
-    from unlearnable.distances.spread import distance_spread as distance_spread
+    from unlearnable.distances import DistanceSpread as DistanceSpread
+    from unlearnable.distances import distance_report as distance_report
+    from unlearnable.distances import distance_spread as distance_spread
+    from unlearnable.distances import learnability_threshold as learnability_threshold
+    from unlearnable.distances import learnable_layers as learnable_layers
+    from unlearnable.distances import unlearnable_distance as unlearnable_distance
     from unlearnable.measures.sal import Sal as Sal
     from unlearnable.measures.sal import measure_sal as measure_sal
     from unlearnable.probing.layers import select_layers as select_layers
@@ -24,14 +24,14 @@ __version__ = "0.1.0"
 # Loaded on first use: `python run.py --help` needs none of it.
 _HOMES = {
     "Sal": "measures.sal",
-    "distance_report": "distances.count",
-    "DistanceSpread": "distances.spread",
-    "distance_spread": "distances.spread",
+    "distance_report": "distances",
+    "DistanceSpread": "distances",
+    "distance_spread": "distances",
     "select_layers": "probing.layers",
-    "learnability_threshold": "distances.count",
-    "learnable_layers": "distances.count",
+    "learnability_threshold": "distances",
+    "learnable_layers": "distances",
     "measure_sal": "measures.sal",
-    "unlearnable_distance": "distances.count",
+    "unlearnable_distance": "distances",
 }
 
 __all__ = sorted(_HOMES)

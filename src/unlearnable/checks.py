@@ -11,9 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     import torch
-    from lightning.pytorch import LightningModule
-
-    from unlearnable.data import ImageDataModule
+    from unlearnable.data.module import DataModule
+    from unlearnable.stages import Stages
 
 
 def _whole(value: Any) -> bool:
@@ -29,9 +28,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": (lambda v: _whole(v) and v >= 1, "a whole number of SAL steps, at least 1 (the paper's is 10)"),
     "seed": (lambda v: _whole(v) and 0 <= v < 2**31, "a whole number from 0 to 2³¹ − 1"),
     "trainer.max_epochs": (lambda v: _whole(v) and v >= 1, "a whole number of epochs, at least 1"),
-    "sal.every_n_epochs": (lambda v: _whole(v) and v >= 1, "a whole number of epochs, at least 1"),
-    "sal.samples": (lambda v: v is None or (_whole(v) and v >= 1), "a number of images, at least 1, or null for all"),
-    "sal.split": (lambda v: v in ("train", "test"), "'train' (what the model is trained on) or 'test'"),
+    "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
 
@@ -49,11 +46,6 @@ def check_values(config: DictConfig) -> None:
         value = OmegaConf.select(config, option)
         if not holds(value):
             raise ValueError(f"`{option}` must be {rule}; got {value!r}.")
-    if config.sal.every_n_epochs > config.trainer.max_epochs:
-        raise ValueError(
-            f"`sal.every_n_epochs` = {config.sal.every_n_epochs} is above `trainer.max_epochs` = "
-            f"{config.trainer.max_epochs}: SAL would never be measured."
-        )
 
 
 def check_trainer(config: DictConfig) -> torch.device:
@@ -64,42 +56,44 @@ def check_trainer(config: DictConfig) -> torch.device:
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+    from unlearnable.stages import build_trainer
     from unlearnable.training import quiet
 
     accelerator = config.trainer.accelerator
-    build = instantiate(config.trainer, _partial_=True)
     try:
         with quiet():
-            trainer = build(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+            trainer = build_trainer(config, logger=False, enable_checkpointing=False)
     except MisconfigurationException as error:
         raise ValueError(
             f"`trainer.accelerator` = {accelerator} cannot be used here: {error} "
             "Use trainer.accelerator=auto (what is there) or cpu."
         ) from error
+    if trainer.world_size > 1:
+        raise ValueError(
+            f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "
+            "trainer.devices=1; hydra/launcher=joblib runs the jobs of a sweep side by side."
+        )
     return trainer.strategy.root_device
 
 
-def check_sal(config: DictConfig, module: LightningModule, data: ImageDataModule) -> None:
-    """Measures one SAL step on two images, so that wrong settings end here and not after an epoch of training.
+def check_measures(stages: Stages, data: DataModule) -> None:
+    """Checks what is measured: its probe against the data, and one cheap measurement of an untrained model.
+
+    So wrong settings end here and not after an epoch of training.
 
     Raises:
-        ValueError, TypeError: what `measure_sal` says of its arguments.
+        ValueError, TypeError, ImportError: what the measures say of their arguments.
     """
-    from unlearnable.callbacks import SharpnessAwareLearnability
+    from unlearnable.callbacks.measuring import measure_module
 
-    settings: Any = OmegaConf.to_container(config.sal, resolve=True)
-    SharpnessAwareLearnability(**settings).measure_tasks(module, data, 2, steps=1)
-
-
-def check_data(config: DictConfig, data: ImageDataModule) -> None:
-    """Checks what is asked of the data against the data.
-
-    Raises:
-        ValueError: if the probe is larger than its split.
-    """
-    samples, split = config.sal.samples, config.sal.split
-    there = len(data.train if split == "train" else data.test)
-    if samples is not None and samples > there:
-        raise ValueError(
-            f"`sal.samples` = {samples}, but the {split} split has {there} images. Use at most {there}, or null for all."
-        )
+    module = stages.make_module(data).to(stages.device)
+    for name, measure in stages.measures.items():
+        there = len(data.train if measure.split == "train" else data.test)
+        if measure.samples is not None and measure.samples > there:
+            raise ValueError(
+                f"`{name}.samples` = {measure.samples}, but the {measure.split} split has {there} samples. "
+                f"Use at most {there}, or null for all."
+            )
+        if not measure.rests(module.loss_functions):  # type: ignore[arg-type]
+            state = module.net.state_dict()  # type: ignore[union-attr]
+            measure_module(measure.cheap(), module, data, 0, lambda epoch: state, samples=2)  # noqa: ARG005, B023

@@ -11,30 +11,30 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from unlearnable import checks
+from unlearnable.data.module import DataModule
 from unlearnable.files import write_atomically
+from unlearnable.identity import plain
 from unlearnable.loggers.base import JobInfo, JobLogger
+from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
-from unlearnable.results.noise import PREVIEW, noise_figures
-from unlearnable.results.performance import draw_heat_maps
+from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.stages import Stages, arguments_of, plain
+from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
-
-if TYPE_CHECKING:
-    from unlearnable.data import ImageDataModule
-    from unlearnable.poisons.base import Method
 
 log = logging.getLogger(__name__)
 
 #: Where `poison.export` writes, in the job's folder.
 EXPORT = "poisoned"
+#: What data sets say to poisons and other groups, and not to themselves.
+_ASKED_OF_OTHERS = ("budget", "surrogate", "protocol")
 
 
 def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str] = ()) -> dict[str, Any]:
@@ -55,20 +55,18 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     seconds = stopwatch()
     checks.check_values(config)
     device = checks.check_trainer(config)
-    poison = load_poison(config)
-    clean_data = load_data(config)
-    checks.check_data(config, clean_data)
+    poison, clean = load_poison(config), load_data(config)
     if config.poison.export is not None:
         shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
         check_export(config.poison.export, folder / EXPORT)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
-    checks.check_sal(config, stages.make_module(clean_data), clean_data)
+    checks.check_measures(stages, clean)
 
-    poisoned = stages.poison(poison, clean_data)
-    data = clean_data.poisoned(poisoned.images)
+    poisoned = stages.poison(poison, clean)
+    data = clean.poisoned(poisoned.samples)
     if config.poison.export is not None:
-        _export(config, clean_data, data, folder / EXPORT)
-    is_clean = data.train.fingerprint == clean_data.train.fingerprint
+        _export(config, clean, data, folder / EXPORT)
+    is_clean = data.train.fingerprint == clean.train.fingerprint
     info = JobInfo(
         folder=folder,
         name=f"{config.choices.poison}-{config.choices.dataset}-eps{config.eps}-seed{config.seed}",
@@ -78,39 +76,47 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         config=plain(config),
     )
     with _logger(config, info) as logger:
-        reference = None if is_clean else stages.measured_run(clean_data, f"clean reference, seed {config.seed}")
-        measured = stages.measured_run(data, config.choices.poison, reference=reference, logger=logger)
-        result = make_result(config, poisoned, measured, reference or measured, seconds())
-        result |= noise_figures(clean_data.train, data.train, folder)
-        if not is_clean:
-            logger.image("preview", folder / PREVIEW)
-        if (heat_maps := draw_heat_maps(result, folder)) is not None:
-            logger.image("conflict", heat_maps)
+        reference = None if is_clean else stages.measured_run(clean, f"clean reference, seed {config.seed}")
+        own = stages.measured_run(
+            data, config.choices.poison, reference=reference, loggers=logger.loggers, callbacks=True
+        )
+        preview = None if is_clean else data.modality.preview(clean.train, data.train, folder)
+        result = make_result(
+            config,
+            poisoned,
+            own,
+            reference,
+            seconds=seconds(),
+            noise=data.modality.describe(clean.train, data.train),
+            preview=preview,
+        )
         write_atomically(folder / RESULT, json.dumps(result, indent=1))
-        logger.result(result, folder, None if is_clean else poisoned.path)
+        for name, picture in (("preview", preview), ("conflict", draw_conflict(result, folder))):
+            if picture is not None:
+                logger.image(name, picture)
+        logger.result(result, folder, poisoned.entry.path if poisoned.entry else None)
     return result
 
 
-def load_data(config: DictConfig) -> ImageDataModule:
+def load_data(config: DictConfig) -> DataModule:
     """The clean data, loaded; what its configuration says to poisons and other groups is left out."""
-    source = {key: value for key, value in config.dataset.items() if key not in ("budget", "surrogate", "protocol")}
-    data: ImageDataModule = instantiate(source, seed=config.seed, defense=instantiate(config.defense))
+    source = {key: value for key, value in config.dataset.items() if key not in _ASKED_OF_OTHERS}
+    data: DataModule = instantiate(source, seed=config.seed)
     data.setup()
     return data
 
 
-def load_poison(config: DictConfig) -> Method:
-    """The poison's method with its arguments."""
-    method: Method = instantiate(arguments_of(config.poison))
-    return method
+def load_poison(config: DictConfig) -> Poison:
+    """The poison with its arguments."""
+    poison: Poison = instantiate(arguments_of(config.poison))
+    return poison
 
 
-def _export(config: DictConfig, clean: ImageDataModule, poisoned: ImageDataModule, folder: Path) -> None:
-    """Writes the images that are trained on, for others to use."""
+def _export(config: DictConfig, clean: DataModule, poisoned: DataModule, folder: Path) -> None:
+    """Writes the samples that are trained on, for others to use."""
     export(
-        clean.train.images,
-        poisoned.train.images,
-        clean.train.labels,
+        clean.train,
+        poisoned.train,
         folder,
         export_format=config.poison.export,
         method=config.choices.poison,

@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, or an interruption, sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    data = content.encode() if isinstance(content, str) else content
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`, with the same suffix, and renames it to `path` once the file is written.
+
+    A reader, or an interruption, sees the old file or the new one, never a part. If the block raises, the old one stays.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a text (as UTF-8) or bytes, whole or not at all, also if the power fails."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def finite(value: Any) -> Any:
-    """A value in JSON's types: arrays and tuples become lists; NaN and infinities, which JSON does not have, None."""
-    if hasattr(value, "tolist"):  # numpy's arrays and numbers
-        return finite(value.tolist())
+    """`value` for JSON: numbers that are not finite become None, arrays and tuples lists, at any depth.
+
+    JSON has no NaN: null says that there is no number.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: finite(entry) for key, entry in value.items()}
-    return [finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return value

@@ -1,7 +1,7 @@
 """`python -m unlearnable.landscape JOB`: the loss around a job's training and its clean reference's.
 
 Both stored trajectories on the plane of their two principal directions, with the loss on clean and on poisoned training
-images as contours. Rows of the grid are kept in the store as they are done: an interrupted command goes on.
+samples as contours. Rows of the grid are kept in the store as they are done: an interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unlearnable.files import write_atomically
 from unlearnable.results.result import RESULT
 
 if TYPE_CHECKING:
-    from unlearnable.data import ImageDataModule
+    from unlearnable.data.module import DataModule
     from unlearnable.probing.plane import Plane
     from unlearnable.stages import Stages
 
@@ -63,7 +63,7 @@ class Surfaces:
         plane: The plane; its trajectories are `clean` and, for a poisoned job, the poison's name.
         xs: Places along the first direction, `[nx]`.
         ys: Places along the second, `[ny]`.
-        losses: Name of the images → loss, `[ny, nx]`.
+        losses: Name of the samples → loss, `[ny, nx]`.
     """
 
     plane: Plane
@@ -86,7 +86,7 @@ class Job:
         from omegaconf import OmegaConf
 
         from unlearnable import checks
-        from unlearnable.callbacks.trajectory import read_epochs, weights_name
+        from unlearnable.callbacks.trajectory import kept_epochs, weights_name
         from unlearnable.experiment import load_data, load_poison
         from unlearnable.stages import Stages
         from unlearnable.store import Store
@@ -97,21 +97,22 @@ class Job:
         config = OmegaConf.create(result["config"])
         self.folder, self.poison = folder, str(result["poison"])
         self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
-        clean: ImageDataModule = load_data(config)
-        poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).images)
-        self.data = {"clean": clean}
-        if poisoned.train.fingerprint != clean.train.fingerprint:
-            self.data[self.poison] = poisoned
+        clean = load_data(config)
+        self.data: dict[str, DataModule] = {"clean": self.stages.purified(clean, "clean")}
+        if not result["is_clean"]:
+            poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
+            self.data[self.poison] = self.stages.purified(poisoned, self.poison)
         self.trajectories: dict[str, list[StoredWeights]] = {}
         self.digests: dict[str, str] = {}
         for name, data in self.data.items():
-            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data))
+            own = name == self.poison or result["is_clean"]  # the reference is trained without the job's callbacks
+            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data, callbacks=own))
             if entry is None:
                 raise FileNotFoundError(
                     f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
                     f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
                 )
-            epochs = range(len(read_epochs(entry.path)) + 1)
+            epochs = sorted(kept_epochs(entry.path))
             self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
             self.digests[name] = entry.digest
 
@@ -131,15 +132,15 @@ def surfaces(
         job: The job.
         layer: A module's name for its own plane, all other weights fixed at the last run's end; None for all weights.
         points: Grid points along each direction.
-        samples: Training images that the loss is measured on.
+        samples: Training samples that the loss is measured on.
         margin: Grid beyond the trajectories, as a share of their extent.
         plain: Euclidean distances instead of filter-normalised ones.
 
     Raises:
         ValueError: if there is no such layer.
     """
+    from unlearnable.identity import code_of
     from unlearnable.probing.plane import trajectory_plane
-    from unlearnable.store import code_digest
 
     names, end = list(job.data), list(job.trajectories.values())[-1][-1]
     net = job.stages.make_module(job.data[names[-1]]).net
@@ -160,7 +161,7 @@ def surfaces(
             "grid": [points, margin],
             "samples": samples,
             "plain": plain,
-            "code": code_digest(sys.modules["unlearnable.probing.plane"]),
+            "code": code_of("unlearnable.probing.plane"),
         }
 
         def make(folder: Path, name: str = name) -> None:
@@ -195,7 +196,7 @@ def _measure(
     probe = data.probe(min(samples, len(data.train)), split="train", batch_size=256)
     done = {row for row in range(len(ys)) if (folder / f"row_{row:03d}.json").exists()}
     with Progress(disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(f"loss on {name} images", total=len(ys), completed=len(done))
+        task = progress.add_task(f"loss on {name} samples", total=len(ys), completed=len(done))
         # With several tasks the last is their sum, which the training goes by.
         loss = list(module.loss_functions.values())[-1]  # type: ignore[operator]
         for row, values in loss_rows(net, loss, probe, plane, xs, ys, skip=done):
@@ -211,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--layers", nargs="*", metavar="NAME", help="planes of single layers too; without names, of all"
     )
     parser.add_argument("--points", type=int, default=21, help="grid points along each direction")
-    parser.add_argument("--samples", type=int, default=256, help="training images for the loss")
+    parser.add_argument("--samples", type=int, default=256, help="training samples for the loss")
     parser.add_argument(
         "--margin", type=float, default=0.25, help="grid beyond the trajectories, share of their extent"
     )

@@ -1,103 +1,66 @@
-"""The stages of a job and the keys under which the store keeps what they make.
+"""The stages of a job, and the keys under which the store keeps what they make.
 
-A poison depends on (method, its arguments, data, seed); a trajectory on (images, model, training, seed); a SAL
-measurement on its trajectory and its settings, since SAL only observes. So a sweep over ε trains once.
+A poison depends on (method, its arguments, data, seed); a trajectory on (data, model, training, seed); what a measure
+finds on its trajectory and the measure, since measures only observe. So a sweep over ε trains once. What code each
+depends on is derived from the configuration, see `identity`.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from unlearnable import models, training
-from unlearnable.callbacks import EpochLines, SharpnessAwareLearnability, TaskConflict, UnlearnableDistance
-from unlearnable.callbacks.trajectory import Epoch, read_epochs
-from unlearnable.data import augment, module, multitask
-from unlearnable.data import samples as image_sets
-from unlearnable.data.samples import map_images, write_images
-from unlearnable.loggers.base import JobLogger
-from unlearnable.measures import conflict
-from unlearnable.measures import sal as sal_module
-from unlearnable.measures.sal import Sal
-from unlearnable.poisons import image as image_poisons
-from unlearnable.store import Entry, Store, code_digest, digest_of, file_digest
-from unlearnable.tasks.base import Metric
+from unlearnable import training
+from unlearnable.callbacks import DistanceLog, EpochLines, Measuring
+from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights
+from unlearnable.data.module import DataModule
+from unlearnable.data.samples import Samples
+from unlearnable.identity import code_of, digest_of, plain
+from unlearnable.measures.base import Measure
+from unlearnable.measures.history import History
+from unlearnable.poisons.base import Poison
+from unlearnable.results.run import MeasuredRun
+from unlearnable.store import Entry, Store, file_digest
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
-
-    from unlearnable.data import ImageDataModule
-    from unlearnable.poisons.base import Method
+    from lightning.pytorch.loggers import Logger
 
 log = logging.getLogger(__name__)
 
-#: Arguments of the Trainer that change nothing in the trained model.
-_PRESENTATION = (
-    "_target_",
-    "accelerator",  # the kind of device it stands for is in the keys
-    "enable_model_summary",
-    "enable_progress_bar",
-    "log_every_n_steps",
-    "num_sanity_val_steps",
-    "profiler",
-)
+#: What trains a model whatever the configuration says: part of a trajectory's code.
+_TRAINING = ("unlearnable.training", "unlearnable.seeding", "unlearnable.models.module", "unlearnable.data.module")
 
 
 @dataclass(frozen=True)
-class PoisonedImages:
-    """Images to train on, on the 8-bit grid.
+class PoisonedSamples:
+    """Training samples with other inputs.
 
     Attributes:
-        images: `[n, c, h, w]`, 8 bits.
+        samples: What is trained on.
         seconds: What generating them took, now or when it was done.
         reused: Whether they were in the store already.
-        path: Their file in the store; None if they are not kept.
+        entry: Where the store keeps them; None if they are not kept.
     """
 
-    images: torch.Tensor
+    samples: Samples
     seconds: float
     reused: bool
-    path: Path | None = None
-
-
-@dataclass(frozen=True)
-class MeasuredRun:
-    """A model, trained and measured.
-
-    Attributes:
-        sal_epochs: The epochs after which SAL was measured, counted from 1.
-        sal: Task → one SAL for each of `sal_epochs`.
-        epochs: Metrics of every epoch.
-        metrics: Task → the metric it is judged by.
-        conflict: Epoch → cosine similarities of the tasks' gradients; empty for one task.
-        seconds: What `train` and `sal` took, now or when it was done.
-        reused: Which of `train` and `sal` were in the store already.
-    """
-
-    sal_epochs: Sequence[int]
-    sal: Mapping[str, Sequence[Sal]]
-    epochs: Sequence[Epoch]
-    metrics: Mapping[str, Metric]
-    conflict: TaskConflict
-    seconds: Mapping[str, float]
-    reused: Sequence[str]
+    entry: Entry | None = None
 
     @property
-    def values(self) -> dict[str, np.ndarray]:
-        """Task → SAL values, `[epochs measured, layers]`."""
-        return {task: np.stack([sal.values for sal in series]) for task, series in self.sal.items()}
+    def key(self) -> str | None:
+        """Digest of all that they depend on; None if they are not kept."""
+        return self.entry.digest if self.entry else None
 
 
 class Stages:
@@ -111,68 +74,98 @@ class Stages:
 
     def __init__(self, config: DictConfig, store: Store, device: torch.device) -> None:
         self.config, self.store, self.device = config, store, device
+        self.defense = instantiate(config.defense)
+        measures = [instantiate(config.sal), *(instantiate(node) for node in config.measure.values())]
+        #: Name → measure; SAL first.
+        self.measures: dict[str, Measure] = {measure.name: measure for measure in measures}
+        self._nodes = dict(zip(self.measures, [config.sal, *config.measure.values()], strict=True))
 
-    def poison(self, poison: Method, data: ImageDataModule) -> PoisonedImages:
-        """The poisoned training images: made, or taken from the store."""
-        name = self.config.choices.poison
-        method, labels, num_classes = _for_data(poison, data, self.config.poison.task)
-        arguments = {
-            "num_classes": num_classes,
-            "seed": self.config.seed,
-            "device": self.device,
-            "progress": training.on_terminal(),
-        }
-        method.check(data.train.images, labels, num_classes)
-        if not method.stored:
+    def poison(self, poison: Poison, data: DataModule) -> PoisonedSamples:
+        """The poisoned training samples: made, or taken from the store."""
+        name, task = self.config.choices.poison, self.config.poison.task
+        clean = data.train if task is None else data.train.focused(task)
+        arguments = {"seed": self.config.seed, "device": self.device, "progress": training.on_terminal()}
+        poison.check(clean)
+        if not poison.stored:
             seconds = training.stopwatch()
-            images = method.apply(data.train.images, labels, **arguments)
-            return PoisonedImages(images, seconds(), reused=False)
-        losses = [models] if method.takes_tasks else []
+            inputs = poison.apply(clean, **arguments).inputs
+            return PoisonedSamples(data.train.replace(inputs=inputs), seconds(), reused=False)
+        node = arguments_of(self.config.poison)
         key = {
-            "poison": arguments_of(self.config.poison),
-            "data": data.train.fingerprint,
-            "task": self.config.poison.task,
-            "tasks": repr(data.tasks) if poison.takes_tasks else None,
-            "files": [file_digest(file) for file in method.files],
+            "poison": node,
+            "data": clean.fingerprint,
+            "tasks": repr(clean.tasks),
+            "files": [file_digest(file) for file in poison.files],
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_digest(sys.modules[type(poison).__module__], *_private_files(image_poisons), *losses),
+            "code": code_of(node),
         }
 
         def make(folder: Path) -> None:
-            log.info("%s: perturbing %d images", name, len(data.train))
-            poisoned = method.apply(data.train.images, labels, work_dir=folder / "work", **arguments)
-            write_images(folder / "images.u8", poisoned)
+            log.info("%s: perturbing %d samples", name, len(clean))
+            poisoned = poison.apply(clean, work_dir=folder / "work", **arguments)
+            data.modality.write(folder, poisoned.inputs)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
         entry = self.store.obtain("poison", key, make, waiting=_waiting(f"the perturbation of {name}"))
-        images = map_images(entry / "images.u8", data.train.images.shape)
-        return PoisonedImages(images, entry.seconds, entry.reused, entry / "images.u8")
+        samples = data.train.replace(inputs=data.modality.read(entry.path))
+        return PoisonedSamples(samples, entry.seconds, entry.reused, entry)
+
+    def purified(self, data: DataModule, title: str) -> DataModule:
+        """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""
+        if not self.defense.purifies:
+            return data
+        key = {
+            "defense": plain(self.config.defense),
+            "data": data.train.fingerprint,
+            "tasks": repr(data.tasks),
+            "seed": self.config.seed,
+            "device": self.device.type,
+            "code": code_of(self.config.defense),
+        }
+
+        def make(folder: Path) -> None:
+            log.info("%s: purifying %d samples", title, len(data.train))
+            (folder / "work").mkdir(exist_ok=True)
+            purified = self.defense.purify(
+                data.train,
+                seed=self.config.seed,
+                device=self.device,
+                work_dir=folder / "work",
+                progress=training.on_terminal(),
+            )
+            data.modality.write(folder, purified.inputs)
+            shutil.rmtree(folder / "work", ignore_errors=True)
+
+        entry = self.store.obtain("purified", key, make, waiting=_waiting(f"the purification of {title}"))
+        return data.poisoned(data.train.replace(inputs=data.modality.read(entry.path)))
 
     def measured_run(
         self,
-        data: ImageDataModule,
+        data: DataModule,
         title: str,
         *,
         reference: MeasuredRun | None = None,
-        logger: JobLogger | None = None,
+        loggers: Sequence[Logger] = (),
+        callbacks: bool = False,
     ) -> MeasuredRun:
-        """Trains on `data` and measures SAL, or takes either from the store.
+        """Trains on `data` and measures, or takes either from the store.
 
         Args:
             data: The (poisoned) data.
             title: What it is, for messages.
             reference: The clean run, for the UD that is logged; None for a clean run.
-            logger: Sees every epoch, also of a stored run.
+            loggers: Lightning's loggers; they see every epoch, also of a stored run.
+            callbacks: Whether the configuration's callbacks take part: they see every epoch too.
         """
-        return _MeasuredRun(self, data, title, reference, logger).obtain()
+        run = _Run(self, self.purified(data, title), title, reference, loggers, callbacks)
+        return run.obtain()
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
-        bars = {"enable_progress_bar": training.on_terminal(), "default_root_dir": str(self.store.root)}
-        return instantiate(self.config.trainer, _partial_=True)(**{**bars, **arguments})
+        return build_trainer(self.config, default_root_dir=str(self.store.root), **arguments)
 
-    def make_module(self, data: ImageDataModule) -> LightningModule:
+    def make_module(self, data: DataModule) -> LightningModule:
         """A fresh model, its initialisation drawn from the seed alone."""
         model = self.config.model
         with torch.random.fork_rng(devices=[]):
@@ -182,155 +175,199 @@ class Stages:
                 data.tasks,
                 optimizer=instantiate(model.optimizer),
                 scheduler=instantiate(model.scheduler),
+                defense=self.defense,
+                seed=self.config.seed,
             )
 
-    def trajectory_key(self, data: ImageDataModule) -> dict[str, Any]:
-        """What a trained model depends on."""
-        trainer = {name: value for name, value in plain(self.config.trainer).items() if name not in _PRESENTATION}
+    def trajectory_key(self, data: DataModule, *, callbacks: bool) -> dict[str, Any]:
+        """What a trained model depends on.
+
+        Args:
+            data: What it is trained on, as it is after the defence's `purify`.
+            callbacks: Whether the configuration's callbacks take part; they may change the training.
+        """
+        config = self.config
+        trainer = {name: value for name, value in plain(config.trainer).items() if name not in ("accelerator", "keep")}
+        watching = plain(config.callbacks) if callbacks else {}
+        modality = type(data.modality).__module__
         return {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
+            "tasks": repr(data.tasks),
             "protocol": data.protocol,
-            "model": plain(self.config.model),
-            "task": plain(self.config.task),
-            "defense": plain(self.config.defense),
+            "model": plain(config.model),
+            "task": plain(config.task),
+            "defense": plain(config.defense),
             "trainer": trainer,
-            "seed": self.config.seed,
+            "callbacks": watching,
+            "seed": config.seed,
             "device": self.device.type,
-            "code": code_digest(models, training, module, multitask, augment, image_sets),
+            "code": code_of(config.model, config.task, config.defense, watching, *_TRAINING, modality),
         }
+
+    def measure_key(self, name: str, trajectory: str) -> dict[str, Any]:
+        """What a measure's results depend on: the digest of the trajectory, and the measure with its probe."""
+        node = self._nodes[name]
+        return {"trajectory": trajectory, "measure": plain(node), "code": code_of(node, "unlearnable.data.module")}
 
 
 @dataclass
-class _MeasuredRun:
-    """One run on its way through the store: SAL needs the trajectory, whose training can measure SAL as it goes."""
+class _Run:
+    """One run on its way through the store: measures need the trajectory, whose training can measure as it goes."""
 
     stages: Stages
-    data: ImageDataModule
+    data: DataModule
     title: str
     reference: MeasuredRun | None
-    logger: JobLogger | None
-    shown: bool = False  # whether the callbacks and the logger have seen the epochs
+    loggers: Sequence[Logger]
+    callbacks: bool
+    shown: bool = False  # whether loggers and callbacks have seen the epochs
     trajectory: Entry | None = None  # once it is known
+    entries: dict[str, Entry] = field(default_factory=dict)  # of the measures
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        return self.stages.trajectory_key(self.data)
+        return self.stages.trajectory_key(self.data, callbacks=self.callbacks)
 
     @cached_property
-    def sal_key(self) -> dict[str, Any]:
-        settings = plain(self.stages.config.sal)
-        return {"trajectory": digest_of(self.key), "sal": settings, "code": code_digest(sal_module, conflict)}
+    def measures(self) -> dict[str, Measure]:
+        """Those that have something to measure."""
+        losses: Any = self.stages.make_module(self.data).loss_functions
+        return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
 
     def obtain(self) -> MeasuredRun:
-        # The SAL entry's lock is taken before the trajectory's, never after: no two jobs can wait for each other.
-        sal = self.stages.store.obtain("sal", self.sal_key, self._make_sal, waiting=_waiting(f"SAL of {self.title}"))
-        trajectory = self._trajectory(sal.path)
-        if self.logger is not None and self.logger.loggers and not self.shown:
-            self._replay(trajectory, sal.path)
-        history = SharpnessAwareLearnability(folder=sal.path)
-        epochs = sorted(history.history)
+        self._collect(list(self.measures), {})
+        trajectory = self.trajectory
+        assert trajectory is not None
+        if not self.shown and (self.loggers or (self.callbacks and self.stages.config.callbacks)):
+            self._replay(trajectory, {})
+        found = {name: History(entry.path) for name, entry in self.entries.items()}
+        epochs = read_epochs(trajectory.path)
         return MeasuredRun(
-            sal_epochs=epochs,
-            sal={task: [history.history[epoch][task] for epoch in epochs] for task in history.history[epochs[0]]},
-            epochs=(metrics := read_epochs(trajectory.path)),
-            metrics={name: task.metric for name, task in self.data.tasks.items()},
-            conflict=(gradients := TaskConflict(history, folder=sal.path)),
-            seconds={"train": sum(epoch.seconds for epoch in metrics), "sal": history.seconds + gradients.seconds},
-            reused=["train"] * trajectory.reused + ["sal"] * sal.reused,
+            epochs=epochs,
+            measured={name: history.epochs for name, history in found.items()},
+            tasks=self.data.tasks,
+            seconds={
+                "train": sum(epoch.seconds for epoch in epochs),
+                **{name: history.seconds for name, history in found.items()},
+            },
+            reused=["train"] * trajectory.reused + [name for name, entry in self.entries.items() if entry.reused],
+            keys={
+                "trajectory": trajectory.digest,
+                "measure": {name: entry.digest for name, entry in self.entries.items()},
+            },
         )
 
-    def _make_sal(self, folder: Path) -> None:
-        trajectory = self._trajectory(folder)
-        if not self.shown:
-            log.info("%s: measuring SAL on the stored weights", self.title)
-            self._replay(trajectory, folder)
+    def _collect(self, waiting: Sequence[str], making: Mapping[str, Path]) -> None:
+        """Takes each measure's entry from the store or makes it, all that are to be made in one pass over the epochs.
 
-    def _trajectory(self, sal_folder: Path) -> Entry:
-        """The stored or trained trajectory, asked of the store once a run."""
-        if self.trajectory is None:
-            self.trajectory = self.stages.store.obtain(
-                "trajectory",
-                self.key,
-                lambda folder: self._fit(folder, sal_folder),
-                waiting=_waiting(f"the training of {self.title}"),
-            )
-        return self.trajectory
+        Locks are taken in one order, the measures' and then the trajectory's, so no two jobs can wait for each other.
+        """
+        if not waiting:
+            self._watch(making)
+            return
+        name, *rest = waiting
+        entry = self.stages.store.obtain(
+            name,
+            self.stages.measure_key(name, digest_of(self.key)),
+            lambda folder: self._collect(rest, {**making, name: folder}),
+            waiting=_waiting(f"{name} of {self.title}"),
+        )
+        self.entries[name] = entry
+        if entry.reused:
+            self._collect(rest, making)
 
-    def _fit(self, folder: Path, sal_folder: Path) -> None:
-        log.info("%s: training on %d images", self.title, len(self.data.train))
-        training.fit(folder=folder, seed=self.stages.config.seed, **self._watched(sal_folder))
+    def _watch(self, making: Mapping[str, Path]) -> None:
+        needed = self._needed(making)
+
+        def enough(folder: Path) -> bool:
+            done, kept = len(read_epochs(folder)), kept_epochs(folder)
+            return all(epoch in kept for epoch in needed if epoch <= done)
+
+        self.trajectory = self.stages.store.obtain(
+            "trajectory",
+            self.key,
+            lambda folder: self._fit(folder, making),
+            enough=enough,
+            waiting=_waiting(f"the training of {self.title}"),
+        )
+        if making and self.trajectory.reused:
+            log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
+            self._replay(self.trajectory, making)
+
+    def _needed(self, measures: Mapping[str, Any]) -> set[int]:
+        """The epochs whose weights these measures ask for."""
+        last = self.stages.config.trainer.max_epochs
+        return {
+            kept
+            for name in measures
+            for epoch in range(1, last + 1)
+            if (measure := self.measures[name]).due(epoch, last)
+            for kept in measure.needs_weights(epoch, last)
+        }
+
+    def _fit(self, folder: Path, making: Mapping[str, Path]) -> None:
+        config = self.stages.config
+        log.info("%s: training on %d samples", self.title, len(self.data.train))
+        training.fit(
+            folder=folder,
+            seed=config.seed,
+            keep=None if config.trainer.keep == "all" else self._needed(self.measures),
+            **self._watched(folder, config.trainer.max_epochs, making),
+        )
         self.shown = True
 
-    def _replay(self, trajectory: Entry, sal_folder: Path) -> None:
+    def _replay(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))
-        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(sal_folder))
+        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
         self.shown = True
 
-    def _watched(self, sal_folder: Path) -> dict[str, Any]:
+    def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
         """What a live run and a replay have in common: a fresh model, its data, and who watches."""
+        folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
         return {
             "module": self.stages.make_module(self.data),
             "data": self.data,
             "make_trainer": self.stages.make_trainer,
-            "callbacks": self._callbacks(sal_folder),
-            "loggers": self.logger.loggers if self.logger else [],
+            "callbacks": self._callbacks(trajectory, epochs, folders),
+            "loggers": self.loggers,
         }
 
-    def _callbacks(self, sal_folder: Path) -> list[Callback]:
-        config = self.stages.config
-        clean = None if self.reference is None else self.reference.values
-        sal = SharpnessAwareLearnability(**plain(config.sal), folder=sal_folder)
+    def _callbacks(self, trajectory: Path, epochs: int, folders: Mapping[str, Path]) -> list[Callback]:
+        def weights(epoch: int) -> Mapping[str, torch.Tensor]:
+            return read_weights(trajectory, epoch)
+
+        measuring = {
+            name: Measuring(self.measures[name], epochs=epochs, folder=folder, weights=weights)
+            for name, folder in folders.items()
+        }
+        clean = None
+        if self.reference is not None:
+            history = self.reference.measured["sal"]
+            clean = {epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in history.items()}
         return [
-            sal,
-            TaskConflict(sal, folder=sal_folder),
-            UnlearnableDistance(clean=clean, epochs=config.trainer.max_epochs),
-            *instantiate(config.callbacks).values(),
+            *measuring.values(),
+            DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs),
+            *(instantiate(self.stages.config.callbacks).values() if self.callbacks else ()),
             EpochLines(self.title),
         ]
+
+
+def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
+    """Lightning's Trainer by the configuration's arguments, shown as befits the terminal; `arguments` go before both."""
+    node = {name: value for name, value in config.trainer.items() if name != "keep"}
+    shown = {
+        "enable_progress_bar": training.on_terminal(),
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 50,
+    }
+    return instantiate({**shown, **node}, _partial_=True)(**arguments)
 
 
 def arguments_of(poison: DictConfig) -> dict[str, Any]:
     """The method and its own arguments: without `task` and `export`, which say what is done with it."""
     return {key: value for key, value in plain(poison).items() if key not in ("task", "export")}
-
-
-def plain(config: Any) -> Any:
-    """A part of the configuration as resolved dictionaries, lists and values."""
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-
-
-def _for_data(poison: Method, data: ImageDataModule, task: str | None) -> tuple[Method, torch.Tensor, int]:
-    """The poison with the labels and the number of classes that it is made for: those of one class task.
-
-    Methods that say `takes_tasks` are given all tasks with their targets, and then use labels for nothing but shares of
-    classes; those that say `needs_classes = False` do without any.
-    """
-    if poison.takes_tasks:
-        if isinstance(data.train.targets, torch.Tensor):
-            raise ValueError("This poison is for data with several tasks, such as dataset=rooms; these have one.")
-        poison = poison.for_targets(data.train.targets, data.tasks)  # type: ignore[attr-defined]
-    classes = [name for name, entry in data.tasks.items() if entry.kind == "class"]
-    if task is not None and task not in classes:
-        raise ValueError(f"`poison.task` must be a class task, one of {classes} here, or null; got {task!r}.")
-    if not classes:
-        if poison.needs_classes and not poison.takes_tasks:
-            raise ValueError(
-                f"This poison is made against a classification, and the data have none: {', '.join(data.tasks)}. "
-                "poison=em_multi does without."
-            )
-        return poison, torch.zeros(len(data.train), dtype=torch.int64), 1
-    task = task or classes[0]
-    targets = data.train.targets
-    return poison, targets if isinstance(targets, torch.Tensor) else targets[task], data.tasks[task].channels
-
-
-def _private_files(package: ModuleType) -> list[Path]:
-    """The files of a package whose names start with one underscore: what its methods share.
-
-    All of them, not those that happen to be loaded: a key must not depend on what the process did before.
-    """
-    return sorted(Path(str(package.__file__)).parent.glob("[!_]*.py"))
 
 
 def _waiting(what: str) -> Callable[[], None]:

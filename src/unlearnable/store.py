@@ -7,7 +7,6 @@ can resume, and renamed into place when it is whole. `log.jsonl` says what was m
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -17,55 +16,24 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from unlearnable.files import write_atomically
+from unlearnable.identity import digest_of
 
 _MANIFEST = "entry.json"
+_SECONDS = ".seconds"
 _STARTED = time.time()
 _GRACE_SECONDS = 3600.0
 _CHUNK = 1 << 20
+_COARSE_SECONDS = 2.0  # no file system keeps time of change more coarsely
 
 
 class StoreWarning(UserWarning):
     """Something in the store had to be set aside or could not be kept to its size."""
-
-
-def digest_of(key: Any) -> str:
-    """The first 32 hexadecimal digits of the SHA-256 of `key` as canonical JSON.
-
-    Raises:
-        TypeError: if `key` holds what JSON cannot.
-    """
-    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
-
-
-def code_digest(*sources: ModuleType | Path) -> str:
-    """A digest of what modules (for packages: all their files) or files *do*: comments, layout and docstrings do not
-    count.
-
-    Part of a key, so that results of older code are not taken for those of newer code. A file is read once a process:
-    editing it changes nothing in the code that is already loaded.
-    """
-    digests = [_source_digest(source if isinstance(source, Path) else Path(str(source.__file__))) for source in sources]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-
-
-@cache
-def _source_digest(origin: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        digest.update(f"{file.name}\n{ast.dump(tree)}\n".encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -95,7 +63,10 @@ class Entry:
         return self.path / name
 
     def damaged(self) -> str | None:
-        """The first file that is missing or whose content is not what was written; None if all are whole."""
+        """The first file that is missing or whose content is not what was written; None if all are whole.
+
+        A file that did not change since this process last looked is not read again.
+        """
         for name, digest in self.files.items():
             path = self.path / name
             if not path.is_file() or file_digest(path) != digest:
@@ -153,6 +124,7 @@ class Store:
         key: Any,
         make: Callable[[Path], None],
         *,
+        enough: Callable[[Path], bool] | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Entry:
         """The entry for `key`; if there is none, `make(folder)` writes its files, once, whoever else asks.
@@ -161,24 +133,27 @@ class Store:
             kind: Kind of entry.
             key: JSON value with exactly what the content depends on.
             make: Fills a folder. It may find there what an interrupted try left behind.
+            enough: Says of a stored entry's folder whether it holds all that is needed now; if not, the entry is made
+                again and replaced.
             waiting: Called once if another process is making the entry.
         """
-        if entry := self._reuse(kind, key):
+        if entry := self._reuse(kind, key, enough):
             return entry
         digest = digest_of(key)
         with self._locked(kind, digest, waiting):
-            if entry := self._reuse(kind, key):  # made while this process waited
+            if entry := self._reuse(kind, key, enough):  # made while this process waited
                 return entry
             partial = self.partial(kind, key)
             if not self.reuse and partial.stat().st_mtime < _STARTED:
                 shutil.rmtree(partial)
                 partial.mkdir()
-            before = _read_seconds(partial)
+            before = _seconds_so_far(partial)
+            _note_seconds(partial, before, since=time.time())
             start = time.monotonic()
             try:
                 make(partial)
             except BaseException:
-                write_atomically(partial / ".seconds", str(before + time.monotonic() - start))
+                _note_seconds(partial, before + time.monotonic() - start)
                 raise
             entry = self._publish(kind, key, partial, before + time.monotonic() - start)
         self._evict()
@@ -196,10 +171,11 @@ class Store:
         if path.exists():
             yield from (json.loads(line) for line in path.read_text().splitlines())
 
-    def _reuse(self, kind: str, key: Any) -> Entry | None:
+    def _reuse(self, kind: str, key: Any, enough: Callable[[Path], bool] | None) -> Entry | None:
         entry = self.find(kind, key)
-        if entry is not None:
-            self._log("reused", kind, entry.digest)
+        if entry is None or (enough is not None and not enough(entry.path)):
+            return None
+        self._log("reused", kind, entry.digest)
         return entry
 
     @contextmanager
@@ -219,7 +195,7 @@ class Store:
             lock.release()
 
     def _publish(self, kind: str, key: Any, partial: Path, seconds: float) -> Entry:
-        (partial / ".seconds").unlink(missing_ok=True)
+        (partial / _SECONDS).unlink(missing_ok=True)
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         files = {name: file_digest(partial / name) for name in names}
         digest = digest_of(key)
@@ -278,17 +254,37 @@ class Store:
             os.close(descriptor)
 
 
-def _read_seconds(partial: Path) -> float:
+def _note_seconds(partial: Path, seconds: float, *, since: float | None = None) -> None:
+    """Notes what making has taken so far, and since when, in seconds of the epoch, it is going on."""
+    write_atomically(partial / _SECONDS, json.dumps({"seconds": seconds, "since": since}))
+
+
+def _seconds_so_far(partial: Path) -> float:
+    """What the tries before this one took; of one that was killed, the time up to the last file it wrote."""
     try:
-        return float((partial / ".seconds").read_text())
-    except (FileNotFoundError, ValueError):
+        noted = json.loads((partial / _SECONDS).read_text())
+    except FileNotFoundError:
         return 0.0
+    if noted["since"] is None:
+        return float(noted["seconds"])
+    written = max(path.stat().st_mtime for path in partial.rglob("*") if path.is_file())
+    return float(noted["seconds"] + max(0.0, written - noted["since"]))
+
+
+#: What this process has hashed: device, inode, size and time of change → digest. A renamed file is still the same.
+_HASHED: dict[tuple[int, int, int, int], str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """SHA-256 of a file's content, read once a process as long as its size and time of change stay what they were."""
+    stat = path.stat()
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    if state not in _HASHED:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if time.time() - stat.st_mtime < _COARSE_SECONDS:
+            return digest.hexdigest()  # it could change again within the same tick of its file system's clock
+        _HASHED[state] = digest.hexdigest()
+    return _HASHED[state]

@@ -1,7 +1,7 @@
 """Training and replaying: both end in a trajectory that callbacks have watched.
 
-A *trajectory* is a folder with the weights before training and after each epoch, and each epoch's metrics. `fit` makes
-one; `replay` shows a stored one to the same callbacks through the same Trainer, so a callback never knows whether it
+A *trajectory* is a folder with each epoch's metrics and the weights before training, after the last epoch and after
+those between that are kept. `fit` makes one; `replay` shows a stored one to the same callbacks through the same Trainer, so a callback never knows whether it
 watches a live epoch or a stored one.
 """
 
@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from unlearnable.callbacks.trajectory import TrajectoryWriter, read_epochs, weights_name
+from unlearnable.callbacks.trajectory import TrajectoryWriter, kept_epochs, read_epochs, read_weights
 
 MakeTrainer = Callable[..., Trainer]
 _RESUME = "resume.ckpt"
@@ -38,6 +38,7 @@ def fit(
     seed: int,
     callbacks: Sequence[Callback],
     loggers: Sequence[Logger],
+    keep: Container[int] | None = None,
 ) -> None:
     """Trains `module` and writes its trajectory to `folder`; goes on from what an interrupted call left there.
 
@@ -51,6 +52,10 @@ def fit(
         seed: Of what a network draws from the global generators.
         callbacks: Measure and log; called after the metrics of an epoch are known.
         loggers: Lightning's loggers.
+        keep: Epochs whose weights are kept besides the first and the last; None keeps all.
+
+    Raises:
+        ValueError: if the training ended before its first epoch did, as by `max_steps`.
     """
     resume = folder / _RESUME
     if resume.exists():
@@ -65,10 +70,15 @@ def fit(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    writer = TrajectoryWriter(folder, seed=seed)
+    writer = TrajectoryWriter(folder, seed=seed, keep=keep)
     with quiet():
         trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None, weights_only=True)
+    if not read_epochs(folder):
+        raise ValueError(
+            "The training ended before its first epoch did, so there is nothing to measure: raise trainer.max_steps, "
+            "trainer.max_time or whatever else limits it."
+        )
     resume.unlink(missing_ok=True)
 
 
@@ -111,6 +121,7 @@ class _Replay(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.module, self.folder, self.epochs = module, folder, read_epochs(folder)
+        self.kept = kept_epochs(folder)
 
     @property
     def net(self) -> Any:
@@ -130,10 +141,9 @@ class _Replay(LightningModule):
 
     @override
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        from safetensors.torch import load_file
-
         epoch = self.current_epoch + 1
-        self.net.load_state_dict(load_file(self.folder / weights_name(epoch)))
+        if epoch in self.kept:
+            self.net.load_state_dict(read_weights(self.folder, epoch))
         self.log_dict(dict(self.epochs[epoch - 1].metrics), on_step=False, on_epoch=True, batch_size=1)
 
     @override

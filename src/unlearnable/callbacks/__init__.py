@@ -1,9 +1,8 @@
-"""Thin adapters from Lightning's hooks to the core and the analyses."""
+"""Thin adapters from Lightning's hooks to measures, distances and the trajectory's files."""
 
-from unlearnable.callbacks.conflict import TaskConflict
+from unlearnable.callbacks.distances import DistanceLog
+from unlearnable.callbacks.measuring import Measuring
 from unlearnable.callbacks.progress import EpochLines
-from unlearnable.callbacks.sal import SharpnessAwareLearnability
 from unlearnable.callbacks.trajectory import TrajectoryWriter
-from unlearnable.callbacks.ud import UnlearnableDistance
 
-__all__ = ["EpochLines", "SharpnessAwareLearnability", "TaskConflict", "TrajectoryWriter", "UnlearnableDistance"]
+__all__ = ["DistanceLog", "EpochLines", "Measuring", "TrajectoryWriter"]

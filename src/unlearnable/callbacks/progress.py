@@ -25,6 +25,6 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             metrics = trainer.callback_metrics
-            shown = [name for name in metrics if not name.startswith("sal/")]
+            shown = [name for name in metrics if name.startswith(("train/", "test/", "ud/"))]
             values = " · ".join(f"{name} {metrics[name].item():.4g}" for name in shown)
             log.info("%s · epoch %d/%d · %s", self.title, trainer.current_epoch + 1, trainer.max_epochs, values)

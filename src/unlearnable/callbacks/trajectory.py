@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.files import write_atomically
@@ -51,11 +52,12 @@ class TrajectoryWriter(Callback):
     Args:
         folder: Where to write.
         seed: The run's seed.
+        keep: Epochs whose weights are kept besides the first (0) and the last; None keeps all.
     """
 
-    def __init__(self, folder: Path, *, seed: int) -> None:
+    def __init__(self, folder: Path, *, seed: int, keep: Container[int] | None = None) -> None:
         super().__init__()
-        self.folder, self.seed = folder, seed
+        self.folder, self.seed, self.keep = folder, seed, keep
         self._start = time.monotonic()
 
     @override
@@ -73,23 +75,57 @@ class TrajectoryWriter(Callback):
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        self._write_weights(pl_module, epoch)
+        if self.keep is None or epoch in self.keep or epoch == trainer.max_epochs:
+            self._write_weights(pl_module, epoch)
         # What the module logged; the callbacks' own values of the epoch before are still there.
         own = {name: value for name, value in trainer.callback_metrics.items() if name.startswith(("train/", "test/"))}
         metrics = {name: value.item() for name, value in own.items()}
         self._write_metrics(epoch, Epoch(metrics, time.monotonic() - self._start))
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A run that another callback ended early: its last epoch is known only now.
+        if trainer.current_epoch > 0 and not (self.folder / weights_name(trainer.current_epoch)).exists():
+            self._write_weights(pl_module, trainer.current_epoch)
 
     @rank_zero_only
     def _write_weights(self, module: LightningModule, epoch: int) -> None:
         from safetensors.torch import save
 
         # Cloned: safetensors takes no two names for one memory (tied weights).
-        state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.net.state_dict().items()}  # type: ignore[union-attr]
+        state = {name: _compact(tensor.detach().cpu().clone().contiguous()) for name, tensor in module.net.state_dict().items()}  # type: ignore[union-attr]
         write_atomically(self.folder / weights_name(epoch), save(state))
 
     @rank_zero_only
     def _write_metrics(self, number: int, epoch: Epoch) -> None:
         write_atomically(self.folder / metrics_name(number), json.dumps(asdict(epoch)))
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    """The tensor in 16 bits where these hold every one of its numbers, as those of a net trained in bfloat16."""
+    if tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.bfloat16()
+    return half if torch.equal(half.float(), tensor) else tensor
+
+
+def read_weights(folder: Path, epoch: int) -> dict[str, Tensor]:
+    """The weights after an epoch of a trajectory, as `load_state_dict` takes them; 0 is the initialisation.
+
+    Raises:
+        KeyError: if they were not kept.
+    """
+    from safetensors.torch import load_file
+
+    file = folder / weights_name(epoch)
+    if not file.exists():
+        raise KeyError(f"The weights after epoch {epoch} were not kept in {folder}; trainer.keep=all keeps all of them.")
+    return load_file(file)
+
+
+def kept_epochs(folder: Path) -> set[int]:
+    """The epochs whose weights a trajectory has."""
+    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("weights_*.safetensors")}
 
 
 def read_epochs(folder: Path) -> list[Epoch]:

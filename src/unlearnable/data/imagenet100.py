@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from unlearnable.data.hub import decode
 from unlearnable.data.module import ImageDataModule
 from unlearnable.data.samples import ImageSet, map_images, stratified
 from unlearnable.files import write_atomically
-from unlearnable.store import Store, code_digest
+from unlearnable.identity import code_of
+from unlearnable.store import Store
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
 
@@ -118,7 +118,7 @@ class ImageNet100(ImageDataModule):
 
     def _decoded(self, files: list[Path], labels: Tensor) -> ImageSet:
         stats = [(str(path.relative_to(self.data_dir)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        key = {"files": stats, "size": self.image_size, "code": code_digest(sys.modules[__name__])}
+        key = {"files": stats, "size": self.image_size, "code": code_of(__name__)}
         entry = Store(self.store_dir).obtain("images", key, lambda folder: self._decode(files, folder))
         return ImageSet(map_images(entry / "images.u8", (len(files), 3, self.image_size, self.image_size)), labels)
 

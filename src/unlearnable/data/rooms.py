@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-from unlearnable.data import rooms_furniture, rooms_render, rooms_scene
+from unlearnable.data import rooms_render
 from unlearnable.data.rooms_scene import SCENES
 from unlearnable.data.samples import ImageSet
 from unlearnable.data.taskonomy import Taskonomy
 from unlearnable.files import write_atomically
-from unlearnable.store import Store, code_digest
+from unlearnable.identity import code_of
+from unlearnable.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Rooms(Taskonomy):
             "size": self.frame_size,
             "seed": self.generation_seed,
             "test_share": self.test_share,
-            "code": code_digest(rooms_furniture, rooms_scene, rooms_render, sys.modules[__name__]),
+            "code": code_of(__name__),
         }
         self.data_dir = Store(self.store_dir).obtain("rooms", key, self._generate).path
         self.split = str(self.data_dir / _SPLIT)

@@ -20,7 +20,8 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unlearnable.distances.count import distance_report, learnability_threshold, learnable_layers
+from unlearnable.distances.count import distance_report
+from unlearnable.distances.threshold import learnability_threshold, learnable_layers
 
 SIGNIFICANCE = 0.05
 

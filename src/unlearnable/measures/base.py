@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float64
 from torch import Tensor, nn
+
+from unlearnable.files import finite
 
 #: Mean loss of a batch from (outputs, targets).
 Loss = Callable[[Any, Any], Tensor]
@@ -34,8 +35,8 @@ class Measured:
         """As JSON takes it; NaN becomes None."""
         return {
             "names": list(self.names),
-            "values": _to_json(self.values),
-            "details": {name: _to_json(value) for name, value in self.details.items()},
+            "values": finite(self.values),
+            "details": finite(self.details),
         }
 
     @classmethod
@@ -99,6 +100,10 @@ class Measure(ABC):
         """Whether there is nothing to measure for these tasks; a measure of pairs of tasks rests for one."""
         return False
 
+    def cheap(self) -> Measure:
+        """The same measure at the least cost, for a trial that its arguments work; itself unless it says otherwise."""
+        return self
+
     def needs_weights(self, epoch: int, last: int) -> Sequence[int]:  # noqa: ARG002
         """Epochs whose weights must be kept for it to measure after `epoch`: that epoch's own, unless it says more."""
         return (epoch,)
@@ -118,14 +123,6 @@ class Measure(ABC):
         Returns:
             One a task.
         """
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return _to_json(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return [_to_json(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _array(values: list[Any]) -> Any:

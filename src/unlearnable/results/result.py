@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unlearnable.distances import all_distances
-from unlearnable.distances.count import convergence_epoch, distance_report
+from unlearnable.distances import all_distances, convergence_epoch, distance_report
 from unlearnable.files import finite
+from unlearnable.identity import plain
 from unlearnable.results.performance import multi_task_figures, task_performance
 from unlearnable.results.run import CONFLICT, SAL, MadePoison, MeasuredRun
 
@@ -80,7 +80,7 @@ def make_result(
             "preview": None if preview is None else preview.name,
             "seconds": {"poison": poison.seconds, **run.seconds, "total": seconds},
             "reused": ["poison"] * poison.reused + list(run.reused),
-            "config": _plain(config),
+            "config": plain(config),
             "versions": _versions(),
         }
     )
@@ -155,13 +155,6 @@ def _keys(poison: MadePoison, run: MeasuredRun, clean: MeasuredRun) -> dict[str,
 def _solver(solver: Any) -> str:
     """The solver's name: as it is, or that of its class."""
     return solver if isinstance(solver, str) else str(solver["_target_"]).rpartition(".")[2].lower()
-
-
-def _plain(config: Any) -> Any:
-    """The configuration as resolved dictionaries, lists and values."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
 def _versions() -> dict[str, str]:

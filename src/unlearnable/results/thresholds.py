@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from unlearnable.distances.count import distance_report, learnability_threshold
+from unlearnable.distances import distance_report, learnability_threshold
 from unlearnable.results.ranking import rank_correlation
 
 

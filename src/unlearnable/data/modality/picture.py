@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional as F
+
+from unlearnable.files import whole_file
 
 
 def preview(
@@ -56,13 +57,12 @@ def preview(
 
 
 def save_png(picture: UInt8[Tensor, "c h w"], path: Path) -> None:
-    """Writes one image as PNG, under a temporary name first."""
+    """Writes one image as PNG, whole or not at all."""
     from PIL import Image
 
-    partial = path.with_suffix(f".{os.getpid()}.part")
     pixels = picture.movedim(0, -1).squeeze(-1).contiguous().numpy()
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def _example(clean: Tensor, poisoned: Tensor, labels: Tensor, label: int) -> int:

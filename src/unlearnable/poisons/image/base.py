@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from unlearnable.files import whole_file
 from unlearnable.poisons.base import Method
 from unlearnable.poisons.image.budget import Norm, check_budget, round_to_grid
 from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet
@@ -165,7 +165,6 @@ def _open_result(data: TrainingSet, parts: int) -> tuple[Tensor, Tensor]:
 
 
 def save_atomically(value: object, path: Path) -> None:
-    """Saves with torch under a temporary name and renames, so that a reader never meets half a file."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(value, partial)
-    partial.replace(path)
+    """Saves with torch, whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save(value, temporary)

@@ -1,0 +1,73 @@
+"""β, learnable layers and UD every epoch, as a callback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from unlearnable.callbacks.measuring import task_key
+from unlearnable.distances import learnability_threshold, learnable_layers
+from unlearnable.measures.history import History
+
+
+class DistanceLog(Callback):
+    """Logs `ud/beta`, `ud/learnable_layers` and `ud/value` (the epoch's UD) from what SAL's callback measures.
+
+    It goes after that callback. Against a clean reference each epoch is logged as it ends. A clean run is its own
+    reference: its β is known only at its end, and all of its epochs are logged then, on their own places of the `epoch`
+    axis.
+
+    Args:
+        history: SAL's, which its callback fills.
+        clean: Epoch → task → SAL of the clean run's layers; None for a clean run.
+        epochs: Length of the whole run, for the clean run's β: a run that was interrupted is shown in parts.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        *,
+        clean: Mapping[int, Mapping[str, np.ndarray]] | None = None,
+        epochs: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.history, self.clean, self.epochs = history, clean, epochs
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if self.clean is not None and epoch in self.history.epochs and epoch in self.clean:
+            pl_module.log_dict(self._values(epoch, self.clean), rank_zero_only=True)
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        whole = trainer.should_stop or self.epochs is None or trainer.current_epoch >= self.epochs
+        if self.clean is None and self.history.epochs and whole and trainer.is_global_zero:
+            own = {
+                epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in self.history.epochs.items()
+            }
+            for epoch in sorted(own):
+                values = self._values(epoch, own)
+                for logger in trainer.loggers:
+                    logger.log_metrics({**values, "epoch": epoch - 1})
+
+    def _values(self, epoch: int, clean: Mapping[int, Mapping[str, np.ndarray]]) -> dict[str, float]:
+        """The epoch's figures of each task; NaN where there is no β, or no clean layer above it."""
+        values: dict[str, float] = {}
+        tasks = self.history.epochs[epoch]
+        for task, measured in tasks.items():
+            key = task_key("ud", task, tasks)
+            try:
+                beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
+            except ValueError:  # SAL that is constant or not finite has no two clusters; the result says so
+                values |= dict.fromkeys((f"{key}/beta", f"{key}/learnable_layers", f"{key}/value"), float("nan"))
+                continue
+            count = float(learnable_layers(measured.values[None], beta)[0])
+            reference = float(learnable_layers(clean[epoch][task][None], beta)[0])
+            values[f"{key}/beta"] = beta
+            values[f"{key}/learnable_layers"] = count
+            values[f"{key}/value"] = count / reference if reference else float("nan")
+        return values

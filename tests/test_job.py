@@ -1,0 +1,111 @@
+"""One job from its configuration to its result: what is reused, what is seen, what is in the keys."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from lightning.pytorch import Callback, Trainer
+from omegaconf import DictConfig
+
+from tests._inputs import composed
+from unlearnable.experiment import run
+
+
+def job(store: Path, *overrides: str) -> DictConfig:
+    """A job of two epochs on 60 images."""
+    small = ("dataset.subset=60", "dataset.test_subset=30", "sal.samples=30", "steps=1")
+    return composed("experiment=smoke", "logger=none", "poison=random", *small, f"store.dir={store}", *overrides)
+
+
+def made(store: Path) -> Counter[str]:
+    """Kind of entry → how often one was made."""
+    log = [json.loads(line) for line in (store / "log.jsonl").read_text().splitlines()]
+    return Counter(record["kind"] for record in log if record["event"] == "made")
+
+
+class Counting(Callback):
+    """Counts the epochs it sees."""
+
+    seen: ClassVar[list[int]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        Counting.seen.append(trainer.current_epoch)
+
+
+COUNTING = "+callbacks.counting._target_=tests.test_job.Counting"
+
+
+def test_a_users_callback_sees_each_epoch_of_the_own_run_live_and_replayed_and_not_the_references(
+    tmp_path: Path,
+) -> None:
+    for _ in range(2):  # trained, then from the store
+        Counting.seen.clear()
+        run(job(tmp_path / "store", COUNTING), folder=tmp_path)
+        assert Counting.seen == [0, 1]
+    assert made(tmp_path / "store")["trajectory"] == 2
+
+
+def test_the_example_of_a_callback_that_needs_a_logger_runs_on_a_fresh_store(tmp_path: Path) -> None:
+    run(job(tmp_path / "store", "callbacks=learning_rate", "logger=csv"), folder=tmp_path)
+    assert "lr-SGD" in (tmp_path / "csv" / "metrics.csv").read_text()
+
+
+def test_a_run_that_a_callback_stopped_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    early = [
+        "+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "+callbacks.early.monitor=train/loss",
+        "+callbacks.early.divergence_threshold=-1",  # stops after the first epoch
+    ]
+    stopped = run(job(tmp_path / "store", *early), folder=tmp_path / "a")
+    whole = run(job(tmp_path / "store"), folder=tmp_path / "b")
+    assert (len(stopped["epochs"]), len(whole["epochs"])) == (1, 2)
+    assert (len(stopped["sal"]), len(stopped["clean_sal"])) == (1, 1)  # UD over the epochs that both have
+    assert (len(whole["sal"]), len(whole["clean_sal"])) == (2, 2)
+    assert stopped["keys"]["trajectory"] != whole["keys"]["trajectory"]
+
+
+def test_sal_is_measured_after_the_last_epoch_where_the_run_is_shorter_than_its_cadence(tmp_path: Path) -> None:
+    assert run(job(tmp_path / "store", "sal.every_n_epochs=5"), folder=tmp_path)["sal_epochs"] == [2]
+
+
+def test_another_epsilon_measures_the_stored_weights_and_another_cadence_trains_again_where_they_were_not_kept(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    run(job(store, "sal.every_n_epochs=2"), folder=tmp_path)
+    run(job(store, "sal.every_n_epochs=2", "eps=0.01"), folder=tmp_path)
+    assert made(store)["trajectory"] == 2
+    often = run(job(store), folder=tmp_path)  # asks for the weights after the first epoch too
+    assert (often["sal_epochs"], made(store)["trajectory"]) == ([1, 2], 4)
+    kept = tmp_path / "all"
+    run(job(kept, "sal.every_n_epochs=2", "trainer.keep=all"), folder=tmp_path)
+    again = run(job(kept), folder=tmp_path)
+    assert (again["sal"], made(kept)["trajectory"]) == (often["sal"], 2)
+
+
+def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    alone = run(job(store), folder=tmp_path)
+    both = run(job(store, "measure=[criticality]"), folder=tmp_path)
+    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2, "criticality": 2}
+    assert both["sal"] == alone["sal"]
+    found = both["measures"]["criticality"]
+    assert found["layers"] == both["layers"]
+    assert (len(found["values"]), len(found["clean_values"])) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("trainer.devices=2", "ask for 2 processes"),
+        ("trainer.keep=some", "`trainer.keep` must be 'measured'"),
+        ("+trainer.max_steps=1", "ended before its first epoch did"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(override: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        run(job(tmp_path / "store", override, "poison=clean"), folder=tmp_path)
