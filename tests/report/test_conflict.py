@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from unlearnable.report.conflict import draw_conflict
 
 
