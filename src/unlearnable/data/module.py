@@ -20,7 +20,7 @@ from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.samples import Samples, Targets, stratified
 from unlearnable.data.targets import check_targets
-from unlearnable.options import Number, whole
+from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
 
@@ -58,7 +58,7 @@ class DataModule(LightningDataModule, ABC):
         super().__init__()
         self.modality = modality
         self.batch_size = whole("dataset.batch_size", batch_size, at_least=1)
-        self.drop_last = drop_last
+        self.drop_last = switch("dataset.drop_last", drop_last)
         self.subset = None if subset is None else whole("dataset.subset", subset, at_least=1)
         self.test_subset = None if test_subset is None else whole("dataset.test_subset", test_subset, at_least=1)
         self.seed = seed
