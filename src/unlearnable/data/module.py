@@ -142,7 +142,7 @@ class DataModule(LightningDataModule, ABC):
         data = self.train if split == "train" else self.test
         if samples is not None:
             data = data.select(stratified(data.labels, samples))
-        # Each batch has all classes, also where the source is sorted by them: solvers may begin on a part of the batches.
+        # Each batch has all classes, also where the source is sorted by them: solvers may begin on some batches.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
         return Batches(data.select(order), self.modality, batch_size)
 
@@ -155,8 +155,8 @@ class DataModule(LightningDataModule, ABC):
         """
         if self.drop_last and len(self.train) < self.batch_size:
             raise ValueError(
-                f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make no "
-                f"whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
+                f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make "
+                f"no whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
             )
         last = len(self.train) % self.batch_size or self.batch_size
         if last > 1 or (self.drop_last and self.batch_size > 1):
@@ -170,8 +170,8 @@ class DataModule(LightningDataModule, ABC):
             if "more than 1 value per channel" not in str(error):  # BatchNorm's complaint
                 raise
             raise ValueError(
-                f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} training samples "
-                "is a single one, and this network's BatchNorm needs more than one. Use dataset.drop_last=true or "
+                f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} training "
+                "samples is a single one, and this network's BatchNorm needs more than one. Use dataset.drop_last=true or "
                 "another dataset.batch_size."
             ) from error
 

@@ -43,8 +43,9 @@ class SmallImages(ImageDataModule):
         self.data_dir, self.download = Path(data_dir).expanduser(), switch("dataset.download", download)
         if not download and not self._is_hub() and not (self.data_dir / self.marker).exists():
             raise FileNotFoundError(
-                f"No {self.title} in `dataset.data_dir` = {self.data_dir} ({_contents(self.data_dir)}). Give the folder "
-                f"with the hub's train-*.parquet and test-*.parquet or with {self.marker}, or set dataset.download=true."
+                f"No {self.title} in `dataset.data_dir` = {self.data_dir} ({_contents(self.data_dir)}). Give the "
+                f"folder with the hub's train-*.parquet and test-*.parquet or with {self.marker}, or set "
+                "dataset.download=true."
             )
 
     @abstractmethod

@@ -54,8 +54,8 @@ class Pixels(Modality):
         dense = [name for name, task in tasks.items() if task.dense]
         if self.crop and dense:
             raise ValueError(
-                f"`dataset.crop` = {self.crop} would move images but not their targets of {', '.join(dense)}, which lie "
-                "on the pixels. Use dataset.crop=0; dataset.flip mirrors targets with their images."
+                f"`dataset.crop` = {self.crop} would move images but not their targets of {', '.join(dense)}, which "
+                "lie on the pixels. Use dataset.crop=0; dataset.flip mirrors targets with their images."
             )
 
     @override
