@@ -110,8 +110,8 @@ class TaskModule(LightningModule):
         plain = self.trainer.accumulate_grad_batches == 1 and self.trainer.precision != "16-mixed"
         if self.aggregator is not None and not plain:
             raise ValueError(
-                "`task.aggregator` takes each batch's unscaled gradients: it needs trainer.accumulate_grad_batches=1 and "
-                "a precision other than 16-mixed."
+                "`task.aggregator` takes each batch's unscaled gradients: it needs trainer.accumulate_grad_batches=1 "
+                "and a precision other than 16-mixed."
             )
 
     @override
