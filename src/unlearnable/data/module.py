@@ -171,8 +171,8 @@ class DataModule(LightningDataModule, ABC):
                 raise
             raise ValueError(
                 f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} "
-                "training samples is a single one, and this network's BatchNorm needs more than one. Use dataset.drop_last=true or "
-                "another dataset.batch_size."
+                "training samples is a single one, and this network's BatchNorm needs more. "
+                "Use dataset.drop_last=true or another dataset.batch_size."
             ) from error
 
     @override
