@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from unlearnable.distances.spread import DistanceSpread, distance_spread
+from unlearnable.distances import DistanceSpread, distance_spread
 from unlearnable.results.records import AXES, Records, Run
 
 
