@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests._inputs import composed
-from tests.test_data import write_hub
+from tests.data._inputs import write_hub
 from unlearnable.app.job import _message
 from unlearnable.experiment import run
 
@@ -78,7 +78,7 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
 
 def test_a_subset_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     message = message_of(tmp_path, "dataset.subset=2000")
-    assert "`dataset.subset` must lie between 1 and the 1400 images there are; got 2000" in message
+    assert "`dataset.subset` must lie between 1 and the 1400 samples there are; got 2000" in message
 
 
 def test_a_probe_larger_than_the_data_is_refused(tmp_path: Path) -> None:

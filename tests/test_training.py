@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch import nn
+from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 
 from unlearnable.callbacks import DistanceLog, Measuring
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
@@ -19,7 +20,6 @@ from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
 from unlearnable.measures.sal.fast import Fast
-from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.models.module import TaskModule
 from unlearnable.tasks import Classification
 from unlearnable.training import fit, replay

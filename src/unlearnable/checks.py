@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     import torch
+
     from unlearnable.data.module import DataModule
     from unlearnable.stages import Stages
 
@@ -76,10 +76,10 @@ def check_trainer(config: DictConfig) -> torch.device:
     return trainer.strategy.root_device
 
 
-def check_measures(stages: Stages, data: DataModule) -> None:
-    """Checks what is measured: its probe against the data, and one cheap measurement of an untrained model.
+def check_model(stages: Stages, data: DataModule) -> None:
+    """Checks the model's batches and optimizer, each measure's probe, and one cheap measurement of an untrained model.
 
-    So wrong settings end here and not after an epoch of training.
+    So wrong settings end here and not after the poison is made.
 
     Raises:
         ValueError, TypeError, ImportError: what the measures say of their arguments.
@@ -87,6 +87,8 @@ def check_measures(stages: Stages, data: DataModule) -> None:
     from unlearnable.callbacks.measuring import measure_module
 
     module = stages.make_module(data).to(stages.device)
+    data.check(module.net)  # type: ignore[arg-type]
+    module.configure_optimizers()  # arguments that the optimizer or the schedule does not take end here
     for name, measure in stages.measures.items():
         there = len(data.train if measure.split == "train" else data.test)
         if measure.samples is not None and measure.samples > there:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from unlearnable.identity import plain
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
+from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.results.run import MeasuredRun
-from unlearnable.stages import PoisonedSamples, Stages, arguments_of
+from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
 
@@ -60,7 +60,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
         check_export(config.poison.export, folder / EXPORT)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
-    checks.check_measures(stages, clean)
+    checks.check_model(stages, clean)
 
     poisoned = stages.poison(poison, clean)
     data = clean.poisoned(poisoned.samples)
@@ -80,11 +80,13 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         own = stages.measured_run(
             data, config.choices.poison, reference=reference, loggers=logger.loggers, callbacks=True
         )
-        result = make_result(config, own, reference or own, is_clean=is_clean) | _of_the_job(poisoned, own, seconds())
-        result["noise"] = data.modality.describe(clean.train, data.train)
+        noise = data.modality.describe(clean.train, data.train)
+        preview = None if is_clean else data.modality.preview(clean.train, data.train, folder)
+        result = make_result(config, poisoned, own, reference, seconds=seconds(), noise=noise, preview=preview)
         write_atomically(folder / RESULT, json.dumps(result, indent=1))
-        if not is_clean and (preview := data.modality.preview(clean.train, data.train, folder)) is not None:
-            logger.image("preview", preview)
+        for key, picture in (("preview", preview), ("conflict", draw_conflict(result, folder))):
+            if picture is not None:
+                logger.image(key, picture)
         logger.result(result, folder, poisoned.entry.path if poisoned.entry else None)
     return result
 

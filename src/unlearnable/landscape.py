@@ -21,7 +21,7 @@ from unlearnable.files import write_atomically
 from unlearnable.results.result import RESULT
 
 if TYPE_CHECKING:
-    from unlearnable.data import ImageDataModule
+    from unlearnable.data.module import DataModule
     from unlearnable.probing.plane import Plane
     from unlearnable.stages import Stages
 
@@ -86,7 +86,7 @@ class Job:
         from omegaconf import OmegaConf
 
         from unlearnable import checks
-        from unlearnable.callbacks.trajectory import read_epochs, weights_name
+        from unlearnable.callbacks.trajectory import kept_epochs, weights_name
         from unlearnable.experiment import load_data, load_poison
         from unlearnable.stages import Stages
         from unlearnable.store import Store
@@ -97,21 +97,22 @@ class Job:
         config = OmegaConf.create(result["config"])
         self.folder, self.poison = folder, str(result["poison"])
         self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
-        clean: ImageDataModule = load_data(config)
-        poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).images)
+        clean: DataModule = load_data(config)
         self.data = {"clean": clean}
-        if poisoned.train.fingerprint != clean.train.fingerprint:
-            self.data[self.poison] = poisoned
+        if not result["is_clean"]:
+            self.data[self.poison] = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
+        self.data = {name: self.stages.purified(data, name) for name, data in self.data.items()}
         self.trajectories: dict[str, list[StoredWeights]] = {}
         self.digests: dict[str, str] = {}
         for name, data in self.data.items():
-            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data))
+            own = len(self.data) == 1 or name == self.poison  # the callbacks take part in the job's own run alone
+            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data, callbacks=own))
             if entry is None:
                 raise FileNotFoundError(
                     f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
                     f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
                 )
-            epochs = range(len(read_epochs(entry.path)) + 1)
+            epochs = sorted(kept_epochs(entry.path))
             self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
             self.digests[name] = entry.digest
 
@@ -203,46 +204,6 @@ def _measure(
             progress.advance(task)
 
 
-def draw(found: Surfaces, folder: Path, name: str, *, title: str) -> list[Path]:
-    """Contours of each loss with the trajectories over them; writes PNG and PDF."""
-    from matplotlib.colors import LogNorm
-
-    from unlearnable.report.figures._canvas import PAGE, canvas, save, style
-    from unlearnable.report.style import SEQUENTIAL, looks
-
-    look = looks(found.plane.coordinates)
-    every = np.concatenate([losses.ravel() for losses in found.losses.values()])
-    every = every[np.isfinite(every) & (every > 0)]
-    low, high = np.quantile(every, [0.0, 0.98])
-    levels = np.geomspace(max(low, 1e-6), max(high, low * 1.01), 18)
-    with style():
-        figure = canvas(PAGE if len(found.losses) > 1 else PAGE / 2, 3.1)
-        panels = figure.subplots(1, len(found.losses), squeeze=False, sharey=True)[0]
-        for axes, (images, losses) in zip(panels, found.losses.items(), strict=True):
-            shown = np.clip(np.ma.masked_invalid(losses), levels[0], levels[-1])
-            filled = axes.contourf(
-                found.xs, found.ys, shown, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap=SEQUENTIAL[1]
-            )
-            axes.contour(found.xs, found.ys, shown, levels=levels[::3], colors="w", linewidths=0.4, alpha=0.7)
-            for trajectory, points in found.plane.coordinates.items():
-                of = look[trajectory]
-                axes.plot(*points.T, color="w", linewidth=2.6)
-                axes.plot(
-                    *points.T, color=of.colour, marker=of.marker[1], markersize=3, linewidth=1.3, label=trajectory
-                )
-                axes.plot(*points[-1], "*", color=of.colour, markeredgecolor="w", markersize=11)
-            shares = found.plane.shares
-            axes.set(title=f"loss on {images} images", xlabel=f"first direction ({shares[0]:.0%} of variance)")
-            axes.grid(visible=False)
-        panels[0].set_ylabel(f"second direction ({found.plane.shares[1]:.0%})")
-        bar = figure.colorbar(filled, ax=panels, label="loss", format="%.3g", shrink=0.9)
-        bar.minorticks_off()
-        figure.suptitle(title, fontsize=8)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), title="trained on (star: end)")
-        return save(figure, folder, name)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes and draws the landscapes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m unlearnable.landscape", description=__doc__)
@@ -257,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--plain", action="store_true", help="Euclidean distances instead of filter-normalised ones")
     options = parser.parse_args(arguments)
+    from unlearnable.report.contours import draw_landscape
+
     try:
         if options.points < 2 or options.samples < 1:
             raise ValueError("`--points` must be at least 2 and `--samples` at least 1.")
@@ -269,8 +232,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = surfaces(job, layer=layer, plain=options.plain, **settings)
             metric = "Euclidean" if options.plain else "filter-normalised"
             what = f"layer {layer}" if layer else "all weights"
-            written = draw(
-                found, options.job, f"{NAME}-{layer}" if layer else NAME, title=f"{what}, {metric} distances"
+            written = draw_landscape(
+                options.job,
+                f"{NAME}-{layer}" if layer else NAME,
+                xs=found.xs,
+                ys=found.ys,
+                losses=found.losses,
+                trajectories=found.plane.coordinates,
+                shares=found.plane.shares,
+                title=f"{what}, {metric} distances",
             )
             first, second = found.plane.shares
             print(f"{what}: {first:.1%} + {second:.1%} of the variance on the plane · {written[0]}")

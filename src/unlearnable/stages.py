@@ -57,6 +57,11 @@ class PoisonedSamples:
     reused: bool
     entry: Entry | None = None
 
+    @property
+    def key(self) -> str | None:
+        """Digest of all that they depend on; None if they are not kept."""
+        return self.entry.digest if self.entry else None
+
 
 class Stages:
     """Poisons, trains and measures by one configuration.

@@ -1,8 +1,8 @@
 """Training and replaying: both end in a trajectory that callbacks have watched.
 
 A *trajectory* is a folder with each epoch's metrics and the weights before training, after the last epoch and after
-those between that are kept. `fit` makes one; `replay` shows a stored one to the same callbacks through the same Trainer, so a callback never knows whether it
-watches a live epoch or a stored one.
+those between that are kept. `fit` makes one; `replay` shows a stored one to the same callbacks through the same
+Trainer, so a callback never knows whether it watches a live epoch or a stored one.
 """
 
 from __future__ import annotations

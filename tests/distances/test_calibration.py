@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.distances._runs import DRAWS, log_sal, simulated
-from unlearnable.distances import DISTANCES, all_calibrations, calibration_of, spread_of
+from unlearnable.distances import DISTANCES, all_calibrations, calibration_of
 from unlearnable.distances.calibration import RATIOS
 from unlearnable.distances.count_spread import count_test
 
@@ -18,17 +19,18 @@ WITH_SPREAD = [name for name, distance in DISTANCES.items() if distance.observe 
 
 
 def test_shares_are_those_of_all_splits() -> None:
-    clean = simulated(np.random.default_rng(0), 10, epochs=3, layers=5)
-    splits = [
-        ({seed: clean[seed] for seed in half}, {seed: clean[seed] for seed in clean if seed not in half})
-        for half in combinations(clean, 5)
-    ]
+    clean = simulated(np.random.default_rng(0), 10, epochs=2, layers=5)
+    splits = [(list(half), [seed for seed in clean if seed not in half]) for half in combinations(clean, 5)]
     found = calibration_of("geometric", clean)
     assert (found.distance, found.seeds, found.splits) == ("geometric", 10, 252)
-    told = [spread_of("geometric", one, other).distinguishable for one, other in splits]
+    means = np.array([np.log(sal + 1e-3).mean() for sal in clean.values()])
+    # Welch's test: for halves of equal size its degrees of freedom are never above those of equal variances.
+    told = [stats.ttest_ind(means[half], means[rest], equal_var=False).pvalue < 0.05 for half, rest in splits]
     assert found.false_positives == np.mean(told)
+    shifted = [stats.ttest_ind(means[a] + np.log(0.8), means[b], equal_var=False).pvalue < 0.05 for a, b in splits]
+    assert found.power[0.8] == np.mean(shifted)
     published = calibration_of("ud", clean)
-    told = [count_test(list(one.values()), list(other.values()))[0] < 0.05 for one, other in splits]
+    told = [count_test([clean[s] for s in half], [clean[s] for s in rest])[0] < 0.05 for half, rest in splits]
     assert published.false_positives == np.mean(told)
     assert math.isnan(published.false_positives_paired)
     assert json.loads(json.dumps(published.to_dict(), allow_nan=False))["false_positives_paired"] is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unlearnable.data.samples import Samples
+
 
 def norms(clean: Tensor, poisoned: Tensor) -> dict[str, Tensor]:
     """Every image's change on the [0, 1] scale, by the plain definitions."""
@@ -16,8 +18,9 @@ def norms(clean: Tensor, poisoned: Tensor) -> dict[str, Tensor]:
     }
 
 
-def assert_in_budget(clean: Tensor, poisoned: Tensor, radius: float, norm: str) -> None:
+def assert_in_budget(clean: Samples, poisoned: Samples, radius: float, norm: str) -> None:
     """8 bits, the same shape, and within the budget as rounded. (8 bits are in range and on the grid by type.)"""
-    assert poisoned.dtype == torch.uint8
-    assert poisoned.shape == clean.shape
-    assert norms(clean, poisoned)[norm].max() <= radius + 1e-6
+    assert poisoned.inputs.dtype == torch.uint8
+    assert poisoned.inputs.shape == clean.inputs.shape
+    assert torch.equal(poisoned.labels, clean.labels)
+    assert norms(clean.inputs, poisoned.inputs)[norm].max() <= radius + 1e-6

@@ -1,14 +1,14 @@
-"""Small images, surrogates and one instance of every method, for the poisons' tests."""
+"""Small images, networks and training sets for the poisons' tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from unlearnable import poisons
+from unlearnable.data.samples import Samples
+from unlearnable.poisons.image.training_set import TrainingSet
+from unlearnable.tasks import Classification
 
 RADIUS = 16 / 255
 
@@ -20,50 +20,44 @@ class TinyNet(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, width, 3, 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(4)
         self.fc = nn.Linear(16 * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(torch.relu(self.bn(self.conv(x)))).flatten(1))
+        return self.fc(self.pool(self.relu(self.bn(self.conv(x)))).flatten(1))
 
 
-def image_set(count: int = 60, classes: int = 4, size: int = 16, seed: int = 0) -> tuple[Tensor, Tensor]:
+def samples_of(images: Tensor, labels: Tensor, classes: int) -> Samples:
+    """Images with one class task."""
+    return Samples(images, labels, {"class": Classification("class", classes)})
+
+
+def image_set(count: int = 60, classes: int = 4, size: int = 16, seed: int = 0) -> Samples:
     """Blurred random images, one hue a class, with black and white borders so that clipping matters."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % classes
     hue = torch.rand(classes, 3, 1, 1, generator=generator)
     images = 0.6 * hue[labels] + 0.4 * torch.rand(count, 3, size, size, generator=generator)
     images[:, :, 0], images[:, :, -1] = 0.0, 1.0
-    return (images * 255).round().to(torch.uint8), labels
+    return samples_of((images * 255).round().to(torch.uint8), labels, classes)
 
 
-METHODS: dict[str, Callable[[], Any]] = {
-    "em": lambda: poisons.EM(surrogate=TinyNet, radius=RADIUS, surrogate_steps=3, noise_steps=3, max_rounds=2),
-    "em_classwise": lambda: poisons.EM(
-        surrogate=TinyNet, radius=RADIUS, surrogate_steps=3, noise_steps=3, max_rounds=2, classwise=True
-    ),
-    "em_l2": lambda: poisons.EM(
-        surrogate=TinyNet, radius=0.7, norm="l2", surrogate_steps=3, noise_steps=3, max_rounds=2
-    ),
-    "rem": lambda: poisons.REM(surrogate=TinyNet, radius=RADIUS, iterations=3, noise_steps=2, samples=2),
-    "tap": lambda: poisons.TAP(surrogate=TinyNet, radius=RADIUS, steps=3, epochs=1),
-    "tap_untargeted": lambda: poisons.TAP(surrogate=TinyNet, radius=RADIUS, steps=3, epochs=1, targeted=False),
-    "tap_l2": lambda: poisons.TAP(surrogate=TinyNet, radius=0.5, norm="l2", steps=3, epochs=1),
-    "tap_l0": lambda: poisons.TAP(surrogate=TinyNet, radius=5, norm="l0", steps=3, epochs=1),
-    "ops": lambda: poisons.OPS(radius=1),
-    "ops_3": lambda: poisons.OPS(radius=3, spread="std"),
-    "lsp": lambda: poisons.LSP(radius=0.8),
-    "lsp_linf": lambda: poisons.LSP(radius=RADIUS, norm="linf"),
-    "ar": lambda: poisons.AR(radius=0.8),
-    "ar_linf": lambda: poisons.AR(radius=RADIUS, norm="linf"),
-    "dc": lambda: poisons.DC(surrogate=TinyNet, radius=RADIUS, trials=1, width=4),
-    "hypo": lambda: poisons.Hypo(surrogate=TinyNet, radius=RADIUS, steps=3, epochs=1),
-    "ntga": lambda: poisons.NTGA(radius=RADIUS, steps=2, batch_size=20, validation_size=30),
-    "random": lambda: poisons.RandomNoise(radius=RADIUS),
-    "random_samplewise": lambda: poisons.RandomNoise(radius=RADIUS, classwise=False),
-    "random_l2": lambda: poisons.RandomNoise(radius=0.8, norm="l2", classwise=False),
-    "random_l0": lambda: poisons.RandomNoise(radius=4, norm="l0"),
-}
+def grey_set(count: int, classes: int, size: int = 32) -> Samples:
+    """Grey images: no clipping hides the noise."""
+    images = torch.full((count, 3, size, size), 128, dtype=torch.uint8)
+    return samples_of(images, torch.arange(count) % classes, classes)
 
-CLASSWISE = ("em_classwise", "ops", "ops_3", "random", "random_l0")
-"""Methods that give all images of a class one pattern."""
+
+def real_digits() -> tuple[Samples, Samples]:
+    """scikit-learn's digits as 3×16×16 images: 1,400 to train on, 397 to test on."""
+    digits = load_digits()
+    pixels = torch.from_numpy(digits.images / 16 * 255).round().to(torch.uint8)
+    images = pixels[:, None].expand(-1, 3, -1, -1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    labels = torch.from_numpy(digits.target).long()
+    return samples_of(images[:1400], labels[:1400], 10), samples_of(images[1400:], labels[1400:], 10)
+
+
+def training_set(samples: Samples, seed: int = 0) -> TrainingSet:
+    """A training set as poisons see it, on the CPU."""
+    return TrainingSet(samples, seed, torch.device("cpu"))

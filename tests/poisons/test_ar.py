@@ -7,8 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from tests._inputs import seeded
-from unlearnable.poisons import AR
-from unlearnable.poisons.ar import autoregress, draw_coefficients, load_coefficients, response
+from unlearnable.poisons.ar import AR, autoregress, draw_coefficients, load_coefficients, response
+
+from ._inputs import grey_set, samples_of
 
 
 def one_by_one(coefficients: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
@@ -40,6 +41,18 @@ def test_coefficients_sum_to_one_and_the_last_is_zero() -> None:
     assert (coefficients[..., 2, 2] == 0).all()
 
 
+def test_processes_are_those_whose_noise_stays_short() -> None:
+    # The public code's rule: the length of the 3×32×32 noise, of three starts, is at most 50.
+    def lengths(method: AR) -> torch.Tensor:
+        coefficients = method.search(10, 3, seeded(0))
+        starts = [torch.randn(10, 3, 36, 36, generator=seeded(s)) for s in range(5)]
+        return torch.stack([autoregress(coefficients, x)[:, :, 4:, 4:].flatten(1).norm(dim=1) for x in starts])
+
+    usual, short = lengths(AR(radius=1.0)), lengths(AR(radius=1.0, max_length=30, min_response=5))
+    assert usual.median() < 50
+    assert short.median() < 30 < usual.max()
+
+
 def test_a_filter_answers_to_the_noise_of_other_classes_alone() -> None:
     coefficients = AR(radius=1.0).search(10, 3, seeded(0))
     start = torch.randn(10, 3, 36, 36, generator=seeded(1))
@@ -56,8 +69,9 @@ def test_noise_of_an_image_obeys_its_class_s_process() -> None:
     coefficients = AR(radius=1.0).search(2, 3, seeded(0))
     method = AR(radius=1.0)
     method.coefficients = coefficients
-    images, labels = torch.full((6, 3, 32, 32), 128, dtype=torch.uint8), torch.tensor([0, 1, 0, 1, 1, 0])
-    noise = (method.apply(images, labels, num_classes=2, seed=0).float() - 128) / 255
+    labels = torch.tensor([0, 1, 0, 1, 1, 0])
+    grey = samples_of(torch.full((6, 3, 32, 32), 128, dtype=torch.uint8), labels, 2)
+    noise = (method.apply(grey, seed=0).inputs.float() - 128) / 255
     answers = response(coefficients, noise)
     own = answers.gather(1, labels[:, None]).squeeze(1)
     other = answers.gather(1, 1 - labels[:, None]).squeeze(1)
@@ -75,7 +89,7 @@ def test_coefficients_load_from_a_list_as_from_a_tensor(tmp_path: Path) -> None:
 
 
 def test_files_without_coefficients_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="`params` must name a file"):
+    with pytest.raises(FileNotFoundError, match="`params` must name a file with AR coefficients"):
         AR(radius=1.0, params=tmp_path / "none.pt")
     torch.save(torch.zeros(4, 3, 5, 5), tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"found \(4, 3, 5, 5\)"):
@@ -84,9 +98,9 @@ def test_files_without_coefficients_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="last coefficient"):
         AR(radius=1.0, params=tmp_path / "last.pt")
     torch.save(draw_coefficients(2, 3, seeded(0)), tmp_path / "few.pt")
-    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    samples = grey_set(3, 3, size=8)
     with pytest.raises(ValueError, match="`params` must hold coefficients for 3 classes of 3 channels; found 2 of 3"):
-        AR(radius=1.0, params=tmp_path / "few.pt").apply(images, torch.arange(3), num_classes=3, seed=0)
+        AR(radius=1.0, params=tmp_path / "few.pt").check(samples)
 
 
 def test_a_search_that_cannot_succeed_ends_with_the_remedy() -> None:

@@ -11,25 +11,26 @@ import torch
 from torch import Tensor
 
 from tests.poisons._asserts import assert_in_budget
-from tests.poisons._inputs import RADIUS, image_set
-from unlearnable.data import Task
-from unlearnable.models import tiny_resnet
-from unlearnable.poisons import EMMulti
+from tests.poisons._inputs import RADIUS, image_set, training_set
+from unlearnable.data.samples import Samples
+from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.poisons import em_multi as module
+from unlearnable.poisons.em_multi import EMMulti
+from unlearnable.tasks import Classification, Depth, Normals
 
 TASKS = {
-    "class_scene": Task("class_scene", "class", 4),
-    "depth": Task("depth", "depth", 1),
-    "normal": Task("normal", "normal", 3),
+    "class_scene": Classification("class_scene", 4),
+    "depth": Depth("depth", 1),
+    "normal": Normals("normal", 3),
 }
 
 
-def inputs(count: int = 24) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    images, labels = image_set(count)
+def inputs(count: int = 24) -> Samples:
+    clean = image_set(count)
     generator = torch.Generator().manual_seed(1)
     depth = 1 + torch.rand(count, 1, 16, 16, generator=generator)
     normal = torch.nn.functional.normalize(torch.randn(count, 3, 16, 16, generator=generator), dim=1)
-    return images, labels, {"class_scene": labels, "depth": depth, "normal": normal}
+    return Samples(clean.inputs, {"class_scene": clean.labels, "depth": depth, "normal": normal}, TASKS)
 
 
 def poison(**options: Any) -> EMMulti:
@@ -44,45 +45,47 @@ def poison(**options: Any) -> EMMulti:
     return EMMulti(**{**settings, **options})
 
 
-def applied(work_dir: Path | None = None, **options: Any) -> tuple[Tensor, Tensor]:
-    images, labels, targets = inputs()
-    made = poison(**options).for_targets(targets, TASKS)
-    return images, made.apply(images, labels, num_classes=4, seed=0, work_dir=work_dir)
+def applied(work_dir: Path | None = None, **options: Any) -> Tensor:
+    made = poison(**options).apply(inputs(), seed=0, work_dir=work_dir).inputs
+    assert isinstance(made, Tensor)
+    return made
 
 
 @pytest.mark.parametrize("options", [{}, {"norm": "l2", "radius": 0.7}, {"aggregator": "mean"}, {"tasks": ["depth"]}])
 def test_keeps_its_budget_and_changes_every_image(options: dict[str, Any]) -> None:
-    images, poisoned = applied(**options)
-    assert_in_budget(images, poisoned, options.get("radius", RADIUS), options.get("norm", "linf"))
-    assert (images != poisoned).flatten(1).any(1).all()
+    clean = inputs()
+    poisoned = poison(**options).apply(clean, seed=0)
+    assert_in_budget(clean, poisoned, options.get("radius", RADIUS), options.get("norm", "linf"))
+    assert (clean.inputs != poisoned.inputs).flatten(1).any(1).all()
+    assert poisoned.targets is clean.targets
 
 
 def test_the_same_seed_makes_the_same_noise() -> None:
-    assert torch.equal(applied()[1], applied()[1])
+    assert torch.equal(applied(), applied())
 
 
 def test_the_mean_aggregator_is_the_sum_of_gradients() -> None:
     # A step goes by the sign of the gradient, which no positive factor changes; ties at ±0 aside.
-    _, summed = applied(max_rounds=1, noise_steps=1)
-    _, averaged = applied(max_rounds=1, noise_steps=1, aggregator="mean")
+    summed = applied(max_rounds=1, noise_steps=1)
+    averaged = applied(max_rounds=1, noise_steps=1, aggregator="mean")
     assert (summed == averaged).float().mean() > 0.999
 
 
 def test_descending_lowers_the_mean_normalised_loss() -> None:
-    images, labels, targets = inputs()
-    made: Any = poison(noise_steps=8).for_targets(targets, TASKS)
+    clean, made = inputs(), poison(noise_steps=8)
+    objective = made._objective(clean)
     torch.manual_seed(0)
     net = module.make_multi_task_net(poison().surrogate, TASKS).eval().requires_grad_(False)
-    batch = module.Batch(images, labels, torch.arange(len(images)))
-    scale = made._losses(net(batch.images), batch)
-    noise = made._descend(net, batch, torch.zeros_like(batch.images), scale)
-    after = made._losses(net(batch.images + noise), batch) / scale
+    batch = training_set(clean).read(torch.arange(len(clean)))
+    scale = objective(net(batch.images), batch)
+    noise = made._descend(net, batch, torch.zeros_like(batch.images), objective, scale)
+    after = objective(net(batch.images + noise), batch) / scale
     assert noise.abs().max() <= RADIUS + 1e-6
     assert after.mean() < 1
 
 
 def test_an_interrupted_generation_goes_on_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = applied()
+    whole = applied()
     saved = module.save_atomically
 
     def stop(value: Any, path: Path) -> None:
@@ -93,13 +96,13 @@ def test_an_interrupted_generation_goes_on_to_the_same_result(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         applied(tmp_path)
     monkeypatch.setattr(module, "save_atomically", saved)
-    assert torch.equal(applied(tmp_path)[1], whole)
+    assert torch.equal(applied(tmp_path), whole)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stop_ratio": 1.0}, r"`stop_ratio` must lie in \(0, 1\)"),
+        ({"stop_ratio": 1.0}, "`stop_ratio` must be above 0 and below 1"),
         ({"aggregator": "sumgrad"}, "`poison.aggregator` must be null or one of upgrad"),
         ({"noise_steps": 0}, "noise_steps"),
     ],
@@ -109,9 +112,17 @@ def test_bad_options_are_refused_at_once(options: dict[str, Any], message: str) 
         poison(**options)
 
 
-def test_an_unknown_task_is_refused_and_targets_are_needed() -> None:
-    images, labels, targets = inputs()
+def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`poison\.tasks` names sofa"):
-        poison(tasks=["sofa"]).for_targets(targets, TASKS)
-    with pytest.raises(TypeError, match="targets of all tasks"):
-        poison().apply(images, labels, num_classes=4, seed=0)
+        poison(tasks=["sofa"]).check(inputs())
+    with pytest.raises(ValueError, match="name at least one task"):
+        poison().check(Samples(image_set(4).inputs, torch.zeros(4)))
+
+
+def test_data_with_one_task_or_without_classes_will_do() -> None:
+    clean = inputs()
+    assert isinstance(clean.targets, dict)
+    for name in ("class_scene", "depth"):
+        alone = Samples(clean.inputs, clean.targets[name], {name: TASKS[name]})
+        poisoned = poison(max_rounds=1).apply(alone, seed=0)
+        assert (poisoned.inputs != clean.inputs).flatten(1).any(1).all()

@@ -7,7 +7,9 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from tests._inputs import seeded
-from unlearnable.poisons import LSP
+from unlearnable.poisons.lsp import LSP
+
+from ._inputs import grey_set
 
 
 def test_clusters_have_the_statistics_of_make_classification() -> None:
@@ -36,8 +38,8 @@ def test_clusters_have_the_statistics_of_make_classification() -> None:
 
 
 def noise_of(method: LSP, count: int = 200, classes: int = 10, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = torch.full((count, 3, size, size), 128, dtype=torch.uint8), torch.arange(count) % classes
-    return (method.apply(images, labels, num_classes=classes, seed=0).float() - 128) / 255, labels
+    grey = grey_set(count, classes, size)
+    return (method.apply(grey, seed=0).inputs.float() - 128) / 255, grey.labels
 
 
 def test_noise_is_constant_on_patches_of_eight_pixels_and_linearly_separable() -> None:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import pytest
 import torch
 from torch.testing import assert_close
 
 from tests._inputs import seeded
-from unlearnable.poisons import NTGA
 from unlearnable.poisons.image.tangent_kernel import BIAS_VARIANCE, WEIGHT_VARIANCE, mean_prediction, tangent_kernel
+from unlearnable.poisons.ntga import NTGA
 
-from ._inputs import image_set
+from ._inputs import image_set, training_set
 
 
 def wide_network_kernel(points: torch.Tensor, width: int, depth: int, generator: torch.Generator) -> torch.Tensor:
@@ -62,10 +64,11 @@ def test_gradient_through_the_prediction_is_right_where_eigenvalues_meet() -> No
 
 
 def test_the_attack_raises_the_validation_loss_of_its_network() -> None:
-    images, labels = image_set(80)
+    clean, held_out = image_set(80), image_set(40)
+    images, labels = clean.inputs, clean.labels
     method = NTGA(radius=16 / 255, steps=5, batch_size=40, validation_size=40)
-    poisoned = method.apply(images, labels, num_classes=4, seed=0)
-    seen, seen_labels = image_set(40, seed=0)[0].float() / 255, image_set(40)[1]
+    poisoned = method.apply(clean, seed=0).inputs
+    seen, seen_labels = held_out.inputs.float() / 255, held_out.labels
     random = torch.randint(-16, 17, images.shape, generator=seeded(0))
     noisy = (images.int() + random).clamp(0, 255)
     losses = [
@@ -74,3 +77,30 @@ def test_the_attack_raises_the_validation_loss_of_its_network() -> None:
     ]
     assert losses[2] > losses[0] + 0.01
     assert losses[2] > losses[1] + 0.01
+
+
+@pytest.mark.parametrize(("images", "blocks"), [(2, [1, 1]), (7, [3, 3, 1]), (60, [30, 30]), (1100, [512, 512, 76])])
+def test_blocks_are_at_most_half_of_the_training_set(images: int, blocks: list[int]) -> None:
+    method, data = NTGA(radius=0.1), training_set(image_set(images))
+    assert [len(part) for part in method.chosen_rows(data).split(method.images_at_once(data))] == blocks
+
+
+@pytest.mark.parametrize("validation_size", [1, 1000])
+def test_a_block_is_validated_on_other_images(validation_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean, pairs = image_set(24), []
+
+    def recorded(self: NTGA, images: torch.Tensor, labels: torch.Tensor, seen: torch.Tensor, *_: Any) -> torch.Tensor:
+        pairs.append((images.detach(), seen))
+        return images.sum()
+
+    monkeypatch.setattr(NTGA, "validation_loss", recorded)
+    NTGA(radius=0.1, steps=1, validation_size=validation_size).apply(clean, seed=0)
+    assert len(pairs) == 2
+    for block, seen in pairs:
+        assert len(seen) == min(12, validation_size)
+        assert not any(torch.equal(image, other) for image in block for other in seen)
+
+
+def test_one_image_is_too_few() -> None:
+    with pytest.raises(ValueError, match="at least two images"):
+        NTGA(radius=0.1).check(image_set(1, classes=1))

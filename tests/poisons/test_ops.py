@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 import torch
 
-from unlearnable.poisons import OPS
+from tests._inputs import composed
+from unlearnable.poisons.ops import OPS
 
-from ._inputs import image_set
+from ._inputs import image_set, samples_of
 
 
 def searched(images: torch.Tensor, labels: torch.Tensor, spread: str) -> dict[int, tuple[int, tuple[float, ...]]]:
@@ -36,9 +37,9 @@ def searched(images: torch.Tensor, labels: torch.Tensor, spread: str) -> dict[in
 
 @pytest.mark.parametrize("spread", ["variance", "std"])
 def test_pixel_and_colour_are_those_of_an_exhaustive_search(spread: str) -> None:
-    images, labels = image_set()
-    images = images[:, :, 1:-1, 1:-1]  # without the constant borders, where the spread is zero
-    poisoned = OPS(radius=1, spread=spread).apply(images, labels, num_classes=4, seed=0)  # type: ignore[arg-type]
+    clean = image_set()
+    images, labels = clean.inputs[:, :, 1:-1, 1:-1], clean.labels  # without the constant borders, of no spread
+    poisoned = OPS(radius=1, spread=spread).apply(samples_of(images, labels, 4), seed=0).inputs  # type: ignore[arg-type]
     for label, (place, colour) in searched(images, labels, spread).items():
         mine = labels == label
         expected = images[mine].flatten(2).clone()
@@ -48,13 +49,18 @@ def test_pixel_and_colour_are_those_of_an_exhaustive_search(spread: str) -> None
 
 def test_classes_with_the_same_images_get_different_shortcuts() -> None:
     images = torch.full((4, 3, 5, 5), 10, dtype=torch.uint8)
-    poisoned = OPS(radius=1).apply(images, torch.arange(4), num_classes=4, seed=0)
+    poisoned = OPS(radius=1).apply(samples_of(images, torch.arange(4), 4), seed=0).inputs
     assert len({tuple(image.flatten().tolist()) for image in poisoned}) == 4
 
 
 def test_among_constant_pixels_the_one_at_the_centre_is_set_to_the_farthest_colour() -> None:
     images = torch.full((3, 3, 5, 5), 10, dtype=torch.uint8)
-    poisoned = OPS(radius=1).apply(images, torch.zeros(3, dtype=torch.long), num_classes=1, seed=0)
+    poisoned = OPS(radius=1).apply(samples_of(images, torch.zeros(3, dtype=torch.long), 1), seed=0).inputs
     expected = images.clone()
     expected[:, :, 2, 2] = 255
     assert torch.equal(poisoned, expected)
+
+
+def test_the_paper_s_protocol_divides_by_the_standard_deviation_and_the_default_by_the_variance() -> None:
+    assert composed("poison=ops").poison.spread == "variance"
+    assert composed("experiment=cifar10", "poison=ops", "dataset.data_dir=x").poison.spread == "std"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.report._sweeps import METHODS, multi_task, result, write_sweep
+from tests.results._sweeps import METHODS, multi_task, result, write_sweep
 from unlearnable.report.__main__ import main
 from unlearnable.report.build import build, read
 from unlearnable.report.page import LARGEST_BYTES, write_page
@@ -143,6 +143,56 @@ def test_the_papers_figures_stand_beside_cifar10s_only(tmp_path: Path) -> None:
         records, cells = read([write_sweep(tmp_path / dataset, *own)])
         write_page(tmp_path / dataset, records, cells)
         assert ("1.639" in (tmp_path / dataset / "report.html").read_text()) is shown
+
+
+def test_published_figures_say_what_they_are(tmp_path: Path) -> None:
+    made = [result("em"), result("tap")]
+    rem = {**result("ops"), "poison": "rem"}
+    records, cells = read([write_sweep(tmp_path, *made, rem)])
+    build(tmp_path, records, cells)
+    page = (tmp_path / "report.html").read_text()
+    assert "1.639, unverified" in page
+    assert "17.5 %, not comparable" in page
+    assert "The published test accuracy of rem is not comparable: APBench&#39;s REM is another algorithm" in page
+    assert "as reported (unverified) em &lt; tap" in page
+    (trace,) = [
+        trace
+        for trace in json.loads(_unpacked(page, "figures-data"))["distances"][0][0]["data"]
+        if "reported" in (trace.get("name") or "")
+    ]
+    assert trace["name"] == "as reported, unverified"
+
+
+def test_any_measure_is_shown_clean_beside_poisoned(tmp_path: Path) -> None:
+    made = [result(poison) for poison in ("em", "ops")]
+    for factor, entry in enumerate(made, 1):
+        values = [[factor * 1.0, -2.0], [3.0, 4.0]]
+        entry["measures"] = {
+            "made_up": {"layers": ["a", "b"], "epochs": [2, 4], "values": values, "clean_values": [[1.0, 1.0]] * 2}
+        }
+    records, cells = read([write_sweep(tmp_path, *made)])
+    build(tmp_path, records, cells)
+    charts = json.loads(_unpacked((tmp_path / "report.html").read_text(), "figures-data"))["measure-0"]
+    clean, poisoned = charts[1][0]["data"][0], charts[1][1]["data"][0]
+    assert clean["z"] == [[1.0, 1.0], [1.0, 1.0]]
+    assert poisoned["z"] == [[2.0, 3.0], [-2.0, 4.0]]  # layers from the top, epochs to the right
+    assert (poisoned["x"], poisoned["y"]) == (["2", "4"], ["a", "b"])
+    assert (poisoned["zmin"], poisoned["zmax"]) == (clean["zmin"], clean["zmax"]) == (-4.0, 4.0)
+    assert (tmp_path / "figures" / "made_up.png").exists()
+
+
+def test_both_renderers_draw_one_description(tmp_path: Path) -> None:
+    from unlearnable.report import render_matplotlib, render_plotly
+    from unlearnable.report.papers import sheets
+
+    _, cells = read([write_sweep(tmp_path, *[result(p, seed=s) for p in METHODS for s in (0, 1)])])
+    (chart,) = sheets(cells)["ud"]
+    means = next(one for one in chart.series if one.name.startswith("mean"))
+    drawn = next(trace for trace in render_plotly.draw(chart).data if trace.name == means.name)
+    assert list(drawn.x) == pytest.approx(list(means.x))
+    figure = render_matplotlib.draw([chart])
+    places = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]
+    assert set(means.x) <= set(places)
 
 
 def test_text_from_jobs_cannot_become_markup(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -18,34 +19,59 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def _log_to_wandb(folder: Path, records: Records, cells: Sequence[Cell], written: Sequence[Path]) -> None:
-    if any((run.result["config"].get("logger") or {}).get("project") for run in records.runs):
-        from unlearnable.loggers.wandb_content import log_sweep
-
-        log_sweep(folder, records, cells, written)
-
-
 class SweepReport(Callback):
-    """Writes and shows the summary when all jobs of a multirun are through; exits with 1 if any failed."""
+    """Writes and shows what a multirun's jobs found when all are through; exits with 1 if any failed or is missing."""
 
     @override
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from unlearnable.report.build import build, read
-        from unlearnable.report.sweep import print_tables, write_summary
+        from unlearnable.report.terminal import print_tables
+        from unlearnable.results.rows import write_tables
 
         folder = Path(config.hydra.sweep.dir).absolute()
-        records, cells = read([folder])
-        summary = write_summary(folder, records, cells)
+        try:
+            records, cells = read([folder])
+        except (FileNotFoundError, ValueError) as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from None  # Hydra turns a callback's other exceptions into warnings
+        missing = missing_jobs(folder)
+        summary, *_ = write_tables(folder, records, cells)
         print_tables(records, cells)
-        jobs = len({run.folder for run in records.runs}) + len(records.failures)
+        if missing:
+            print(
+                f"Of jobs {', '.join(map(str, missing))} nothing is left: they were not started, or another job wrote to the "
+                "same folder (hydra.sweep.subdir must name each job's own).",
+                file=sys.stderr,
+            )
         try:
             written = build(folder, records, cells)
-            print(f"{jobs} jobs: {summary}, {written[1]}")
+            print(f"{records.jobs} jobs: {summary}, {written[1]}")
         except Exception:  # the table above and the results stand; the page can be made again
-            print(f"{jobs} jobs: {summary}")
+            print(f"{records.jobs} jobs: {summary}")
             log.exception("The page could not be made; `python -m unlearnable.report %s` tries again.", folder)
         else:
-            _log_to_wandb(folder, records, cells, written)
-        if records.failures:
-            # Hydra turns a callback's exceptions into warnings; this one is meant to get through.
+            _log(folder, records, cells, written)
+        if records.failures or missing:
             raise SystemExit(1)
+
+
+def missing_jobs(folder: Path) -> list[int]:
+    """Numbers below the highest of a sweep's jobs that no job's folder has."""
+    from unlearnable.results.reading import job_folders
+
+    numbers = set()
+    for job in job_folders(folder):
+        path = job / ".hydra" / "hydra.yaml"
+        number = OmegaConf.select(OmegaConf.load(path), "hydra.job.num") if path.exists() else None
+        if number is not None:
+            numbers.add(int(number))
+    return sorted(set(range(max(numbers, default=-1) + 1)) - numbers)
+
+
+def _log(folder: Path, records: Records, cells: Sequence[Cell], written: Sequence[Path]) -> None:
+    """The sweep's summary, by the kind of logger that its jobs had."""
+    from unlearnable.loggers.base import SweepInfo, log_sweep
+
+    nodes = [run.result["config"].get("logger") for run in records.runs]
+    if node := next((node for node in nodes if node), None):
+        log_sweep(node, SweepInfo(folder, records, cells, written))

@@ -93,7 +93,10 @@ class TrajectoryWriter(Callback):
         from safetensors.torch import save
 
         # Cloned: safetensors takes no two names for one memory (tied weights).
-        state = {name: _compact(tensor.detach().cpu().clone().contiguous()) for name, tensor in module.net.state_dict().items()}  # type: ignore[union-attr]
+        state = {
+            name: _compact(tensor.detach().cpu().clone().contiguous())
+            for name, tensor in module.net.state_dict().items()
+        }  # type: ignore[union-attr]
         write_atomically(self.folder / weights_name(epoch), save(state))
 
     @rank_zero_only
@@ -119,7 +122,9 @@ def read_weights(folder: Path, epoch: int) -> dict[str, Tensor]:
 
     file = folder / weights_name(epoch)
     if not file.exists():
-        raise KeyError(f"The weights after epoch {epoch} were not kept in {folder}; trainer.keep=all keeps all of them.")
+        raise KeyError(
+            f"The weights after epoch {epoch} were not kept in {folder}; trainer.keep=all keeps all of them."
+        )
     return load_file(file)
 
 

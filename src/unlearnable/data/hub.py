@@ -1,97 +1,141 @@
-"""Reads image classification sets in the form the Hugging Face hub gives them: parquet files `<split>-*.parquet`."""
+"""Reads image classification sets in the form the Hugging Face hub gives them: parquet files, a row an image."""
 
 from __future__ import annotations
 
-import io
+import json
+import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64
 from torch import Tensor
 
-from unlearnable.data.samples import ImageSet, stratified
+from unlearnable.data.hub_images import read_images
+from unlearnable.data.samples import Samples, stratified
+from unlearnable.data.targets import read_labels
 
 _IMAGE_COLUMNS = ("img", "image")
-
-
-def find_split(folder: Path, split: str) -> list[Path]:
-    """The parquet files of one split in `folder` or one folder below it, in order; empty if there are none."""
-    for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"*/{split}-*.parquet", f"*/{split}.parquet"):
-        if files := sorted(folder.glob(pattern)):
-            return files
-    return []
 
 
 def read_split(
     files: Sequence[Path],
     *,
+    class_names: Sequence[str] | None = None,
     label_columns: Sequence[str] = ("label",),
     shape: tuple[int, int, int] | None = None,
     subset: int | None = None,
     what: str = "dataset.subset",
-) -> ImageSet:
+) -> Samples:
     """Decodes one split, or a stratified part of it, in the files' order.
 
     Args:
-        files: The split's parquet files, with a column `img` or `image` of {bytes, path} and a column of labels.
+        files: The split's parquet files, with a column `img` or `image`, see `read_images`, and a column of labels:
+            whole numbers or names of classes.
+        class_names: The classes' names, by index; None takes those of the files' metadata, else the labels' own, sorted.
         label_columns: Names the label column may have; the first that is there counts.
         shape: The (channels, height, width) every image must have; None takes the first image's.
         subset: How many images; None takes all. Only these are decoded.
         what: The name of that option, for the message.
 
     Raises:
-        ValueError: if a file is corrupt or an image has another shape; the message names the file (and row).
+        ValueError: if a file is corrupt, has other columns or labels, or an image has another shape; the message names
+            the file (and column and row).
     """
     tables = [_read_table(file, label_columns) for file in files]
-    labels = torch.from_numpy(np.concatenate([table[1] for table in tables]).astype(np.int64))
-    origin = [(file, row) for file, table in zip(files, tables, strict=True) for row in range(len(table[1]))]
-    encoded = [data for table in tables for data in table[0]]
+    names = class_names or tables[0].stored_names or _own_names(tables)
+    labels = torch.cat([_labels(table, names) for table in tables])
     rows = torch.arange(len(labels)) if subset is None else stratified(labels, subset, what=what)
-    with ThreadPoolExecutor() as pool:
-        decoded = list(pool.map(lambda row: decode(encoded[row], "{}, row {}".format(*origin[row])), rows.tolist()))
-    expected = shape or tuple(decoded[0].shape)
-    for image, row in zip(decoded, rows.tolist(), strict=True):
-        if tuple(image.shape) != expected:
-            file, line = origin[row]
-            raise ValueError(f"{file}, row {line}: the image has shape {tuple(image.shape)}; expected {expected}.")
-    return ImageSet(torch.stack(decoded), labels[rows])
+    images: list[Tensor] = []
+    start = 0
+    for table in tables:  # `rows` ascend, so a file's are together
+        own = rows[(rows >= start) & (rows < start + len(table.labels))] - start
+        start += len(table.labels)
+        decoded = read_images(table.images, own.tolist(), f"{table.file}, column {table.image_name!r}")
+        for image, row in zip(decoded, own.tolist(), strict=True):
+            expected = shape or tuple((images or decoded)[0].shape)
+            if tuple(image.shape) != expected:
+                raise ValueError(
+                    f"{table.file}, row {row}: the image has shape {tuple(image.shape)}; expected {expected}."
+                )
+        images += decoded
+    return Samples(torch.stack(images), labels[rows])
 
 
-def _read_table(file: Path, label_columns: Sequence[str]) -> tuple[list[bytes], np.ndarray]:
+@dataclass(frozen=True)
+class _Table:
+    """A file's columns.
+
+    Attributes:
+        file: The file.
+        image_name: The image column's name.
+        images: Arrow's column of images.
+        label_name: The label column's name.
+        labels: What it holds, as Python's values.
+        stored_names: The names of classes that `datasets` wrote to the file's metadata; none if it did not.
+    """
+
+    file: Path
+    image_name: str
+    images: Any
+    label_name: str
+    labels: Sequence[Any]
+    stored_names: Sequence[str]
+
+
+def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
     import pyarrow
     import pyarrow.parquet as pq
 
     try:
-        names = pq.read_schema(file).names
-        image = next((name for name in _IMAGE_COLUMNS if name in names), None)
-        label = next((name for name in label_columns if name in names), None)
+        schema = pq.read_schema(file)
+        image = next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
+        label = next((name for name in label_columns if name in schema.names), None)
         if image is None or label is None:
             raise ValueError(
-                f"{file} has the columns {names}; it needs one of {list(_IMAGE_COLUMNS)} and one of {list(label_columns)}."
+                f"{file} has the columns {schema.names}; it needs one of {list(_IMAGE_COLUMNS)} and one of "
+                f"{list(label_columns)}."
             )
         table: Any = pq.read_table(file, columns=[image, label])
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(
             f"{file} cannot be read as parquet ({str(error).splitlines()[0]}). It is corrupt or incomplete: fetch it again."
         ) from error
-    images = table[image].combine_chunks()
-    return images.field("bytes").to_pylist(), table[label].to_numpy()
+    return _Table(file, image, table[image], label, table[label].to_pylist(), _stored_names(schema, label))
 
 
-def decode(data: bytes, where: str) -> UInt8[Tensor, "3 h w"]:
-    """Decodes one JPEG or PNG to RGB.
+def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
+    """A file's class indices in the order of `names`, also where its own names are others or in another order."""
 
-    Raises:
-        ValueError: if it cannot be decoded; `where` says which it is.
-    """
-    from PIL import Image, UnidentifiedImageError
+    def where(row: int) -> str:
+        return f"{table.file}, column {table.label_name!r}, row {row}"
 
+    stored = table.stored_names if len(table.stored_names) == len(names) else names
+    words = {value for value in table.labels if isinstance(value, str)}
+    if words:
+        return read_labels(table.labels, names if words <= set(names) else stored, where=where)
+    labels = read_labels(table.labels, names, where=where)
+    if set(stored) == set(names):
+        labels = torch.tensor([names.index(name) for name in stored])[labels]
+    return labels
+
+
+def _own_names(tables: Sequence[_Table]) -> list[str]:
+    """Names for labels that nothing is known of: the words among them, sorted, or the numbers up to the largest."""
+    values = [value for table in tables for value in table.labels]
+    words = sorted({value for value in values if isinstance(value, str) and not value.isdecimal()})
+    if words:
+        return words
+    numbers = [float(value) for value in values if isinstance(value, int | float | str)]
+    largest = int(max((number for number in numbers if math.isfinite(number)), default=0))
+    return [str(number) for number in range(largest + 1)]
+
+
+def _stored_names(schema: Any, column: str) -> list[str]:
     try:
-        pixels = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
-    except (UnidentifiedImageError, OSError, TypeError) as error:
-        raise ValueError(f"{where}: not a readable image ({error}).") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
+    except (TypeError, KeyError, ValueError):
+        return []
+    return [str(name) for name in names]

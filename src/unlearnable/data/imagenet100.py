@@ -13,11 +13,13 @@ from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
-from unlearnable.data.hub import decode
+from unlearnable.data import decoding
+from unlearnable.data.modality.pixels import pixels_file, write_shape
 from unlearnable.data.module import ImageDataModule
-from unlearnable.data.samples import ImageSet, map_images, stratified
+from unlearnable.data.samples import Samples, stratified
 from unlearnable.files import write_atomically
 from unlearnable.identity import code_of
+from unlearnable.options import Number, number, whole
 from unlearnable.store import Store
 
 _SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -35,8 +37,6 @@ class ImageNet100(ImageDataModule):
         store_dir: The store that the decoded images are kept in.
         classes: Names of the class folders to use, in the order of the labels; None takes those of `train`, sorted.
         image_size: Side of the images.
-        subset: Size of a stratified subset of the training images; None takes all.
-        test_subset: Likewise of the test images.
         test_share: Without a test folder, this share of each class's training images is the test set.
         **options: See `ImageDataModule`.
 
@@ -51,20 +51,14 @@ class ImageNet100(ImageDataModule):
         *,
         store_dir: str | Path,
         classes: Sequence[str] | None = None,
-        image_size: int = 224,
-        subset: int | None = None,
-        test_subset: int | None = None,
-        test_share: float = 0.2,
+        image_size: Number = 224,
+        test_share: Number = 0.2,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if image_size < 16:
-            raise ValueError(f"`dataset.image_size` is a side in pixels, at least 16; got {image_size}.")
-        if not 0 < test_share < 1:
-            raise ValueError(f"`dataset.test_share` must lie between 0 and 1; got {test_share}.")
         self.data_dir, self.store_dir = Path(data_dir).expanduser(), Path(store_dir).expanduser()
-        self.image_size, self.test_share = image_size, test_share
-        self.subset, self.test_subset = subset, test_subset
+        self.image_size = whole("dataset.image_size", image_size, at_least=16, what="a side in pixels")
+        self.test_share = number("dataset.test_share", test_share, above=0, below=1, what="a share")
         train = self.data_dir / "train"
         found = sorted(path.name for path in train.iterdir() if path.is_dir()) if train.is_dir() else []
         if not found:
@@ -78,7 +72,7 @@ class ImageNet100(ImageDataModule):
         self.class_names = tuple(classes or found)
 
     @override
-    def load(self) -> tuple[ImageSet, ImageSet]:
+    def load(self) -> tuple[Samples, Samples]:
         test = next((self.data_dir / name for name in ("val", "test") if (self.data_dir / name).is_dir()), None)
         files, labels = self._files(self.data_dir / "train")
         if test is None:
@@ -116,16 +110,16 @@ class ImageNet100(ImageDataModule):
         rows = stratified(labels, subset, what=what)
         return [files[row] for row in rows], labels[rows]
 
-    def _decoded(self, files: list[Path], labels: Tensor) -> ImageSet:
+    def _decoded(self, files: list[Path], labels: Tensor) -> Samples:
         stats = [(str(path.relative_to(self.data_dir)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         key = {"files": stats, "size": self.image_size, "code": code_of(__name__)}
         entry = Store(self.store_dir).obtain("images", key, lambda folder: self._decode(files, folder))
-        return ImageSet(map_images(entry / "images.u8", (len(files), 3, self.image_size, self.image_size)), labels)
+        return Samples(self.modality.read(entry.path), labels)
 
     def _decode(self, files: list[Path], folder: Path) -> None:
         """Writes the images; goes on from what an interrupted call wrote."""
         size = 3 * self.image_size**2
-        raw, done = folder / "images.u8", folder / "decoded.json"
+        raw, done = pixels_file(folder), folder / "decoded.json"
         start = json.loads(done.read_text()) if done.exists() else 0
         with raw.open("r+b" if raw.exists() else "wb") as stream:
             stream.seek(start * size)
@@ -134,10 +128,13 @@ class ImageNet100(ImageDataModule):
                 if place % 1000 == 999:
                     stream.flush()
                     write_atomically(done, json.dumps(place + 1))
+        write_shape(folder, (len(files), 3, self.image_size, self.image_size))
         done.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> UInt8[Tensor, "3 s s"]:
         from torchvision.transforms.v2 import functional as v2
 
-        image = v2.resize(decode(path.read_bytes(), str(path)), [round(self.image_size * 8 / 7)], antialias=True)
+        image = v2.resize(
+            decoding.decode(path.read_bytes(), str(path)), [round(self.image_size * 8 / 7)], antialias=True
+        )
         return v2.center_crop(image, [self.image_size, self.image_size]).contiguous()

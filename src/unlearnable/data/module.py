@@ -1,96 +1,75 @@
-"""The LightningDataModule that every data set of images shares."""
+"""The LightningDataModules that data sources extend: of anything, and of images."""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from unlearnable.data.augment import random_crop, random_flip
-from unlearnable.data.samples import Batches, ImageSet, Targets, stratified
-from unlearnable.defenses import Defense
-from unlearnable.tasks.base import Task
+from unlearnable import seeding
+from unlearnable.data.batches import Batches, EpochBatches
+from unlearnable.data.modality.base import Modality
+from unlearnable.data.modality.pixels import Pixels
+from unlearnable.data.samples import Samples, Targets, stratified
+from unlearnable.data.targets import check_targets
+from unlearnable.options import Number, whole
+from unlearnable.tasks import Classification, Task
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Index batches, in a new order each epoch that depends on (seed, epoch) alone.
+class DataModule(LightningDataModule, ABC):
+    """Samples in memory, as they are stored; batches are augmented, and made a model's inputs, on the training device.
 
-    Lightning calls `set_epoch`, so a run resumed at epoch 7 sees epoch 7's order.
-    """
-
-    def __init__(self, size: int, batch_size: int, *, seed: int, shuffle: bool) -> None:
-        self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of the next pass."""
-        self.epoch = epoch
-
-    @override
-    def __iter__(self) -> Iterator[list[int]]:
-        order = torch.arange(self.size)
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(_mix(self.seed, self.epoch))
-            order = torch.randperm(self.size, generator=generator)
-        yield from (rows.tolist() for rows in order.split(self.batch_size))
-
-    def __len__(self) -> int:
-        return -(-self.size // self.batch_size)
-
-
-def _mix(seed: int, *parts: int) -> int:
-    """One generator seed from several numbers; neighbouring seeds and epochs give unrelated streams."""
-    mixed = seed
-    for part in parts:
-        mixed = (mixed * 6364136223846793005 + part * 1442695040888963407 + 1) % 2**63
-    return mixed
-
-
-class ImageDataModule(LightningDataModule, ABC):
-    """Images in memory as 8-bit tensors; batches become floats, and are augmented, on the training device.
-
-    A source implements `load`. `setup` calls it once; `train` and `test` are then `ImageSet`s.
+    A source implements `load`; `setup` calls it once. A source of one classification names its classes in
+    `class_names` and returns samples without tasks; others return samples with theirs.
 
     Args:
-        batch_size: Images a training batch; the last of an epoch may be smaller.
-        crop: Zero padding of the random crop, in pixels; 0 turns it off.
-        flip: Whether to mirror training images at random.
+        modality: What the samples are made of.
+        batch_size: Samples a training batch; the last of an epoch may be smaller.
+        drop_last: Whether a smaller last batch is left out of each epoch of training.
+        subset: Size of a subset of the training samples, stratified by the first class task; None takes all.
+        test_subset: Likewise of the test samples.
         seed: Of the batches' order and of the augmentation; the split and the subsets do not depend on it.
-        defense: Changes each training batch after the augmentation.
+
+    Raises:
+        ValueError: if a number is none, or out of range.
     """
 
-    #: Names of the classes, by index.
+    #: Names of the classes, by index; empty where there is no class task.
     class_names: tuple[str, ...] = ()
 
     def __init__(
         self,
         *,
-        batch_size: int = 128,
-        crop: int = 0,
-        flip: bool = False,
+        modality: Modality,
+        batch_size: Number = 128,
+        drop_last: bool = False,
+        subset: Number | None = None,
+        test_subset: Number | None = None,
         seed: int = 0,
-        defense: Defense | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
-        if crop < 0:
-            raise ValueError(f"`crop` is a padding in pixels and must not be negative; got {crop}.")
-        self.batch_size, self.crop, self.flip = batch_size, crop, flip
-        self.seed, self.defense = seed, defense
-        self._train: ImageSet | None = None
-        self._test: ImageSet | None = None
+        self.modality = modality
+        self.batch_size = whole("dataset.batch_size", batch_size, at_least=1)
+        self.drop_last = drop_last
+        self.subset = None if subset is None else whole("dataset.subset", subset, at_least=1)
+        self.test_subset = None if test_subset is None else whole("dataset.test_subset", test_subset, at_least=1)
+        self.seed = seed
+        self._train: Samples | None = None
+        self._test: Samples | None = None
 
     @abstractmethod
-    def load(self) -> tuple[ImageSet, ImageSet]:
+    def load(self) -> tuple[Samples, Samples]:
         """Reads the training and the test set.
+
+        Subsets are taken of them afterwards; a source that can spare the decoding takes them itself.
 
         Raises:
             FileNotFoundError: if the files are not there.
@@ -100,41 +79,51 @@ class ImageDataModule(LightningDataModule, ABC):
     @override
     def setup(self, stage: str | None = None) -> None:
         if self._train is None:
-            self._train, self._test = self.load()
+            train, test = (self._with_tasks(samples) for samples in self.load())
+            self.modality.check(train.tasks)
+            for samples, split in ((train, "training"), (test, "test")):
+                check_targets(samples, split)
+            self._train = _part(train, self.subset, "dataset.subset")
+            self._test = _part(test, self.test_subset, "dataset.test_subset")
+
+    def _with_tasks(self, samples: Samples) -> Samples:
+        if samples.tasks:
+            return samples
+        return replace(samples, tasks={"class": Classification("class", len(self.class_names))})
 
     @property
-    def train(self) -> ImageSet:
-        """The training set, poisoned if `poisoned` made this module."""
+    def train(self) -> Samples:
+        """The training set, another than was read if `poisoned` made this module."""
         self.setup()
         assert self._train is not None
         return self._train
 
     @property
-    def test(self) -> ImageSet:
+    def test(self) -> Samples:
         """The test set, always clean."""
         self.setup()
         assert self._test is not None
         return self._test
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    @property
     def tasks(self) -> Mapping[str, Task]:
-        """The tasks that the targets are for: one classification, unless a source says otherwise."""
-        return {"class": Task("class", "class", self.num_classes)}
+        """What the targets are for, by name."""
+        return self.train.tasks
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What training depends on besides the images: part of a trajectory's key."""
-        return {"source": type(self).__name__, "batch_size": self.batch_size, "crop": self.crop, "flip": self.flip}
+        """What training depends on besides the samples: part of a trajectory's key."""
+        return {
+            "source": type(self).__name__,
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "modality": {"name": self.modality.name, **self.modality.protocol},
+        }
 
-    def poisoned(self, images: Tensor) -> ImageDataModule:
-        """This module with other training images, row for row, and everything else the same."""
+    def poisoned(self, train: Samples) -> DataModule:
+        """This module with another training set, and everything else the same."""
         other = copy.copy(self)
-        other._train, other._test = self.train.with_images(images), self.test
+        other._train, other._test = train, self.test
         return other
 
     def probe(self, samples: int | None, *, split: str = "train", batch_size: int = 256) -> Batches:
@@ -143,50 +132,88 @@ class ImageDataModule(LightningDataModule, ABC):
         Args:
             samples: How many; None takes the whole split.
             split: `train` (the data the model is trained on, so poisoned if it is) or `test`.
-            batch_size: Images a batch.
+            batch_size: Samples a batch.
 
         Raises:
-            ValueError: if there are fewer images than `samples`.
+            ValueError: if there are fewer than `samples`.
         """
         if split not in ("train", "test"):
-            raise ValueError(f"`sal.split` must be 'train' or 'test'; got {split!r}.")
+            raise ValueError(f"`split` must be 'train' or 'test'; got {split!r}.")
         data = self.train if split == "train" else self.test
         if samples is not None:
-            data = data.select(stratified(data.labels, samples, what="sal.samples"))
+            data = data.select(stratified(data.labels, samples))
         # Each batch has all classes, also where the source is sorted by them: solvers may begin on a part of the batches.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
-        return Batches(data.select(order), batch_size)
+        return Batches(data.select(order), self.modality, batch_size)
+
+    def check(self, net: nn.Module) -> None:
+        """Refuses batches that this network cannot be trained on, before anything is.
+
+        Raises:
+            ValueError: if there is no whole batch although smaller ones are left out, or the last batch of an epoch is
+                a single sample, of which the network's BatchNorm can take no variance.
+        """
+        if self.drop_last and len(self.train) < self.batch_size:
+            raise ValueError(
+                f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make no "
+                f"whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
+            )
+        last = len(self.train) % self.batch_size or self.batch_size
+        if last > 1 or (self.drop_last and self.batch_size > 1):
+            return
+        inputs, _ = next(iter(Batches(self.train.select(torch.tensor([0])), self.modality, 1)))
+        tried = copy.deepcopy(net).cpu().train()
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                tried(inputs)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # BatchNorm's complaint
+                raise
+            raise ValueError(
+                f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} training samples "
+                "is a single one, and this network's BatchNorm needs more than one. Use dataset.drop_last=true or "
+                "another dataset.batch_size."
+            ) from error
 
     @override
     def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.train, self.batch_size, shuffle=True)
+        return self._loader(self.train, self.batch_size, shuffle=True, drop_last=self.drop_last)
 
     @override
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.test, max(self.batch_size, 256), shuffle=False)
+        return self._loader(self.test, max(self.batch_size, 256), shuffle=False, drop_last=False)
 
-    def _loader(self, data: ImageSet, batch_size: int, *, shuffle: bool) -> DataLoader[Any]:
+    def _loader(self, data: Samples, batch_size: int, *, shuffle: bool, drop_last: bool) -> DataLoader[Any]:
         # The tensors are indexed a batch at a time in this process: workers would only copy them.
-        sampler = EpochBatches(len(data), batch_size, seed=self.seed, shuffle=shuffle)
+        sampler = EpochBatches(len(data), batch_size, seed=self.seed, shuffle=shuffle, drop_last=drop_last)
         return DataLoader(data, sampler=sampler, batch_size=None)  # type: ignore[arg-type]
 
     @override
-    def on_after_batch_transfer(self, batch: Sequence[Any], dataloader_idx: int) -> tuple[Tensor, Targets]:
-        images, targets = batch
+    def on_after_batch_transfer(self, batch: Sequence[Any], dataloader_idx: int) -> tuple[Any, Targets]:
+        inputs, targets = batch
         trainer = self.trainer
-        if trainer is None or not trainer.training:
-            return images.float() / 255, targets
-        generator = torch.Generator(images.device)
-        generator.manual_seed(_mix(self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1))
-        images = self.augment(images, generator).float() / 255
-        if self.defense is not None:
-            images = self.defense.train_batch(images, generator=generator)
-        return images, targets
+        if trainer is not None and trainer.training:
+            device = (inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))).device
+            stream = seeding.generator(device, self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1)
+            inputs, targets = self.modality.augment(inputs, targets, self.tasks, generator=stream)
+        return self.modality.to_model(inputs), targets
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """One random variant of each 8-bit training image."""
-        if self.crop:
-            images = random_crop(images, self.crop, generator=generator)
-        if self.flip:
-            images = random_flip(images, generator=generator)
-        return images
+
+class ImageDataModule(DataModule):
+    """8-bit images in memory; batches are augmented, and become floats in [0, 1], on the training device.
+
+    Args:
+        crop: Zero padding of the random crop, in pixels; 0 turns it off.
+        flip: Whether to mirror training images, with their targets, at random.
+        **options: See `DataModule`; `modality` is set.
+    """
+
+    def __init__(self, *, crop: Number = 0, flip: bool = False, **options: Any) -> None:
+        super().__init__(modality=Pixels(crop=crop, flip=flip), **options)
+
+
+def _part(samples: Samples, count: int | None, option: str) -> Samples:
+    """A stratified part of the samples; all of them for None or where the source has taken the part itself."""
+    if count is None or count == len(samples):
+        return samples
+    return samples.select(stratified(samples.labels, count, what=option))

@@ -12,10 +12,11 @@ from typing_extensions import override
 
 from unlearnable.data import rooms_render
 from unlearnable.data.rooms_scene import SCENES
-from unlearnable.data.samples import ImageSet
+from unlearnable.data.samples import Samples
 from unlearnable.data.taskonomy import Taskonomy
 from unlearnable.files import write_atomically
 from unlearnable.identity import code_of
+from unlearnable.options import Number, whole
 from unlearnable.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,28 +46,29 @@ class Rooms(Taskonomy):
         self,
         store_dir: str | Path,
         *,
-        frames: int = 1000,
-        views: int = 4,
-        frame_size: int = 64,
-        generation_seed: int = 0,
-        test_share: float = 0.2,
+        frames: Number = 1000,
+        views: Number = 4,
+        frame_size: Number = 64,
+        generation_seed: Number = 0,
+        test_share: Number = 0.2,
         tasks: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__("", tasks=tasks, split=_SPLIT, test_share=test_share, **options)
-        rooms = frames // views if views >= 1 else 0
-        if views < 1 or rooms < 2 * len(SCENES):
+        frames, views = whole("dataset.frames", frames, at_least=1), whole("dataset.views", views, at_least=1)
+        rooms = frames // views
+        if rooms < 2 * len(SCENES):
             raise ValueError(
                 f"`dataset.frames` must make at least {2 * len(SCENES)} rooms, two of each type, of `dataset.views` "
                 f"views each; got {frames} frames, {views} views."
             )
-        if frame_size < 16:
-            raise ValueError(f"`dataset.frame_size` is a side in pixels, at least 16; got {frame_size}.")
         self.store_dir = Path(store_dir).expanduser()
-        self.rooms, self.views, self.frame_size, self.generation_seed = rooms, views, frame_size, generation_seed
+        self.rooms, self.views = rooms, views
+        self.frame_size = whole("dataset.frame_size", frame_size, at_least=16, what="a side in pixels")
+        self.generation_seed = whole("dataset.generation_seed", generation_seed, at_least=0)
 
     @override
-    def load(self) -> tuple[ImageSet, ImageSet]:
+    def load(self) -> tuple[Samples, Samples]:
         key = {
             "rooms": self.rooms,
             "views": self.views,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor
 
-from unlearnable.tasks import Task
+from unlearnable.tasks import Classification, Task, of_task
 
 #: One tensor, or one a task for data with several tasks; the first axis is the sample.
 Targets = Tensor | Mapping[str, Tensor]
@@ -77,7 +75,7 @@ class Samples:
         Raises:
             ValueError: if there is no class task of that name.
         """
-        classes = [name for name, entry in self.tasks.items() if entry.kind == "class"]
+        classes = [name for name, entry in self.tasks.items() if isinstance(entry, Classification)]
         if task not in classes:
             raise ValueError(f"`poison.task` must be a class task, one of {classes} here, or null; got {task!r}.")
         names = sorted(self.tasks, key=lambda name: name != task)  # stable: the others keep their order
@@ -86,14 +84,16 @@ class Samples:
     @property
     def class_task(self) -> Task | None:
         """The first class task; None if there is none."""
-        return next((task for task in self.tasks.values() if task.kind == "class"), None)
+        return next((task for task in self.tasks.values() if isinstance(task, Classification)), None)
 
     @property
     def labels(self) -> Int64[Tensor, " n"]:
         """The class indices that stratified selections and poisons go by: those of :attr:`class_task`, or zeros."""
-        if isinstance(self.targets, Tensor):
-            return self.targets
-        return self.targets[task.name] if (task := self.class_task) else torch.zeros(len(self), dtype=torch.int64)
+        task = self.class_task
+        if task is not None:
+            return of_task(self.targets, task.name)
+        plain = isinstance(self.targets, Tensor) and not self.tasks  # as read, before its task is known
+        return self.targets if plain else torch.zeros(len(self), dtype=torch.int64)  # type: ignore[return-value]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -115,18 +115,6 @@ def map_tensors(function: Callable[[Tensor], Tensor], values: Inputs | Targets) 
     return {name: function(tensor) for name, tensor in values.items()}
 
 
-def write_images(path: Path, images: UInt8[Tensor, "n c h w"]) -> None:
-    """Writes 8-bit images to a file, a part at a time: `images` may be larger than the memory."""
-    with path.open("wb") as stream:
-        for part in images.split(1024):
-            stream.write(np.ascontiguousarray(part.numpy()).tobytes())
-
-
-def map_images(path: Path, shape: Sequence[int]) -> UInt8[Tensor, "n c h w"]:
-    """A file of 8-bit images as a tensor that is read from disk where it is used, and never written back."""
-    return torch.from_file(str(path), shared=False, size=prod(shape), dtype=torch.uint8).reshape(*shape)
-
-
 def stratified(labels: Int64[Tensor, " n"], count: int, *, seed: int = 0, what: str = "samples") -> Int64[Tensor, " m"]:
     """Chooses `count` rows with each class at its share of the whole (largest remainders), in ascending order.
 
@@ -141,7 +129,7 @@ def stratified(labels: Int64[Tensor, " n"], count: int, *, seed: int = 0, what: 
     """
     total = len(labels)
     if not 1 <= count <= total:
-        raise ValueError(f"`{what}` must lie between 1 and the {total} images there are; got {count}.")
+        raise ValueError(f"`{what}` must lie between 1 and the {total} samples there are; got {count}.")
     classes, sizes = torch.unique(labels, return_counts=True)
     shares = sizes.double() * count / total
     quota = shares.floor().long()

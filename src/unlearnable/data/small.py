@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from unlearnable.data.hub import find_split, read_split
+from unlearnable.data.hub import read_split
 from unlearnable.data.module import ImageDataModule
-from unlearnable.data.samples import ImageSet, stratified
+from unlearnable.data.samples import Samples, stratified
+from unlearnable.data.shards import find_split
+from unlearnable.data.targets import read_labels
 
 
 class SmallImages(ImageDataModule):
@@ -22,8 +24,6 @@ class SmallImages(ImageDataModule):
         data_dir: Folder that holds, itself or one level down, either the hub's `train-*.parquet` and `test-*.parquet`
             or what torchvision reads.
         download: Fetch torchvision's files into `data_dir` if they are not there.
-        subset: Size of a stratified subset of the training images; None takes all.
-        test_subset: Likewise of the test images.
         **options: See `ImageDataModule`.
 
     Raises:
@@ -37,18 +37,9 @@ class SmallImages(ImageDataModule):
     #: The label column in the hub's form.
     label_columns: ClassVar[tuple[str, ...]] = ("label",)
 
-    def __init__(
-        self,
-        data_dir: str | Path,
-        *,
-        download: bool = False,
-        subset: int | None = None,
-        test_subset: int | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, data_dir: str | Path, *, download: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.data_dir, self.download = Path(data_dir).expanduser(), download
-        self.subset, self.test_subset = subset, test_subset
         if not download and not self._is_hub() and not (self.data_dir / self.marker).exists():
             raise FileNotFoundError(
                 f"No {self.title} in `dataset.data_dir` = {self.data_dir} ({_contents(self.data_dir)}). Give the folder "
@@ -64,28 +55,31 @@ class SmallImages(ImageDataModule):
         """
 
     @override
-    def load(self) -> tuple[ImageSet, ImageSet]:
+    def load(self) -> tuple[Samples, Samples]:
         read = self._read_hub if self._is_hub() else self._read_torchvision
         return read("train", self.subset, "dataset.subset"), read("test", self.test_subset, "dataset.test_subset")
 
     def _is_hub(self) -> bool:
         return bool(find_split(self.data_dir, "train") and find_split(self.data_dir, "test"))
 
-    def _read_hub(self, split: str, subset: int | None, what: str) -> ImageSet:
+    def _read_hub(self, split: str, subset: int | None, what: str) -> Samples:
         files = find_split(self.data_dir, split)
-        data = read_split(files, label_columns=self.label_columns, shape=(3, 32, 32), subset=subset, what=what)
-        if int(data.labels.max()) >= self.num_classes:
-            raise ValueError(
-                f"{files[0]}: {self.title} has labels below {self.num_classes}; found {int(data.labels.max())}."
-            )
-        return data
+        return read_split(
+            files,
+            class_names=self.class_names,
+            label_columns=self.label_columns,
+            shape=(3, 32, 32),
+            subset=subset,
+            what=what,
+        )
 
-    def _read_torchvision(self, split: str, subset: int | None, what: str) -> ImageSet:
+    def _read_torchvision(self, split: str, subset: int | None, what: str) -> Samples:
         try:
             images, labels = self.torchvision_arrays(train=split == "train")
         except RuntimeError as error:
             raise ValueError(f"{self.data_dir}: {error} Fetch the files again (dataset.download=true).") from error
-        data = ImageSet(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long())
+        checked = read_labels(labels, self.class_names, where=lambda row: f"{self.data_dir}, {split} image {row}")
+        data = Samples(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), checked)
         return data if subset is None else data.select(stratified(data.labels, subset, what=what))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,14 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.data.multitask import MultiTaskDataModule, balanced, check_targets
-from unlearnable.data.samples import ImageSet, stratified
-from unlearnable.data.taskonomy_domains import (
-    DEPTH_UNIT,
-    DOMAINS,
-    as_class,
-    masked,
-    read_array,
-    resize,
-    resize_rgb,
-    tiles,
-)
+from unlearnable.data.module import ImageDataModule
+from unlearnable.data.samples import Samples, stratified
+from unlearnable.data.targets import balanced, check_learnable
+from unlearnable.data.taskonomy_arrays import masked, read_array, read_rgb, tiles
+from unlearnable.data.taskonomy_domains import DOMAINS, StoredTypeError
 from unlearnable.data.taskonomy_files import Report, View, by_building, by_view, read_split, scan
+from unlearnable.options import Number, number, whole
+from unlearnable.tasks import Segmentation, Task, of_task
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +30,12 @@ _RULES = ("skip", "mask", "fail")
 _DEPTHS = ("depth_zbuffer", "depth_euclidean")
 
 
-class Taskonomy(MultiTaskDataModule):
+class Taskonomy(ImageDataModule):
     """Indoor views with up to 14 targets each, in the layout of `Taskonomy <http://taskonomy.stanford.edu>`_.
 
     Zamir et al., CVPR 2018. Files are `<domain>/<building>/point_P_view_V_domain_<domain>.png` (or `.npy`), as in the
-    original; Omnidata's starter set puts one folder more between domain and building. `rgb` is the input.
+    original; Omnidata's starter set puts one folder more between domain and building. `rgb` is the input, and may be
+    JPEG.
 
     Args:
         data_dir: The folder that holds the domains' folders.
@@ -53,11 +50,10 @@ class Taskonomy(MultiTaskDataModule):
         incomplete: What happens with a view that lacks a file of a task or has one that cannot be read: `skip` leaves
             the view out, `mask` keeps it with no value for that task, `fail` ends the run. Views without a readable
             picture are skipped also by `mask`. Either is counted and named in the log and in `report`.
-        depth_unit: Metres a step of depth, or a mapping from building to it for data from several scanners.
+        depth_unit: Metres a step of depth, or a mapping from building to it for data from several scanners; None is
+            Taskonomy's 1/512 and takes files of 16 bits alone, as do buildings that a mapping does not name.
         balance: Whether rare classes of a semantic segmentation count for more in its loss, see `balanced`.
-        subset: Size of a subset of the training samples, stratified by the first class task; None takes all.
-        test_subset: Likewise for the test samples.
-        **options: See `MultiTaskDataModule`.
+        **options: See `ImageDataModule`.
 
     Raises:
         FileNotFoundError: if `data_dir` has no `rgb`, or a task has no files.
@@ -70,15 +66,13 @@ class Taskonomy(MultiTaskDataModule):
         *,
         tasks: Sequence[str] | None = None,
         split: str = "tiny",
-        test_share: float = 0.25,
+        test_share: Number = 0.25,
         test_part: str = "test",
-        size: int | None = None,
-        tiles: int | None = None,
+        size: Number | None = None,
+        tiles: Number | None = None,
         incomplete: str = "skip",
-        depth_unit: float | Mapping[str, float] = DEPTH_UNIT,
+        depth_unit: Number | Mapping[str, Number] | None = None,
         balance: bool = False,
-        subset: int | None = None,
-        test_subset: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -88,20 +82,23 @@ class Taskonomy(MultiTaskDataModule):
             raise ValueError(f"`dataset.tasks` names {', '.join(unknown)}; known domains are {', '.join(DOMAINS)}.")
         if tasks is not None and (not tasks or len(set(tasks)) < len(tasks)):
             raise ValueError(f"`dataset.tasks` must name at least one domain, each once; got {list(tasks)}.")
-        if not 0 < test_share < 1:
-            raise ValueError(f"`dataset.test_share` must lie in (0, 1); got {test_share}.")
         if test_part not in ("test", "val"):
             raise ValueError(f"`dataset.test_part` must be 'test' or 'val'; got {test_part!r}.")
         if incomplete not in _RULES:
             raise ValueError(f"`dataset.incomplete` must be one of {', '.join(_RULES)}; got {incomplete!r}.")
-        for option, value in (("size", size), ("tiles", tiles)):
-            if value is not None and value < 8:
-                raise ValueError(f"`dataset.{option}` is a side in pixels, at least 8, or null; got {value}.")
+        self.size = None if size is None else whole("dataset.size", size, at_least=8, what="a side in pixels, or null")
+        self.tile = (
+            None if tiles is None else whole("dataset.tiles", tiles, at_least=8, what="a side in pixels, or null")
+        )
         self.wanted = None if tasks is None else tuple(tasks)
-        self.split, self.test_share, self.test_part = split, test_share, test_part
-        self.size, self.tile, self.incomplete = size, tiles, incomplete
-        self.depth_unit = depth_unit if isinstance(depth_unit, int | float) else dict(depth_unit)
-        self.balance, self.subset, self.test_subset = balance, subset, test_subset
+        self.split, self.test_part, self.incomplete = split, test_part, incomplete
+        self.test_share = number("dataset.test_share", test_share, above=0, below=1, what="a share")
+        units = depth_unit if isinstance(depth_unit, Mapping) else {} if depth_unit is None else {"": depth_unit}
+        self.units = {
+            name: number("dataset.depth_unit", unit, above=0, what="metres a step") for name, unit in units.items()
+        }
+        self.balance = balance
+        self.modality.check({name: DOMAINS[name].task for name in self.wanted or ()})
         self._scores: dict[str, int] = {}  # class task → length of its vectors
         #: What was missing or unreadable, once the data are loaded.
         self.report = Report()
@@ -112,7 +109,7 @@ class Taskonomy(MultiTaskDataModule):
         return {**super().protocol, "balance": self.balance}
 
     @override
-    def load(self) -> tuple[ImageSet, ImageSet]:
+    def load(self) -> tuple[Samples, Samples]:
         files = self._files()
         names = [name for name in files if name != "rgb"]
         whole = self._whole(files, names)
@@ -120,17 +117,22 @@ class Taskonomy(MultiTaskDataModule):
         train, test = self._read(train_views, files, names), self._read(test_views, files, names)
         for line in self.report.lines():
             log.warning("%s: %s. Rule: incomplete=%s.", type(self).__name__, line, self.incomplete)
+        tasks = {name: self._task(name) for name in names}
+        train, test = replace(train, tasks=dict(tasks)), replace(test, tasks=dict(tasks))
         if self.subset is not None:
             train = train.select(stratified(train.labels, self.subset, what="dataset.subset"))
         if self.test_subset is not None:
             test = test.select(stratified(test.labels, self.test_subset, what="dataset.test_subset"))
-        self._tasks = {name: DOMAINS[name].task(name, self._scores.get(name)) for name in names}
-        check_targets(train, self._tasks)
-        if self.balance:
-            for name, task in self._tasks.items():
-                if task.kind == "segmentation":
-                    self._tasks[name] = balanced(task, train.targets[name])  # type: ignore[index]
-        return train, test
+        check_learnable(train)
+        if self.balance:  # by what is trained on, so after the subset
+            for name, task in train.tasks.items():
+                if isinstance(task, Segmentation):
+                    tasks[name] = balanced(task, of_task(train.targets, name))
+        return replace(train, tasks=tasks), replace(test, tasks=tasks)
+
+    def _task(self, name: str) -> Task:
+        domain = DOMAINS[name]
+        return domain.task(name, domain.channels or self._scores[name])
 
     def _files(self) -> dict[str, dict[View, Path]]:
         if not (self.data_dir / "rgb").is_dir():
@@ -144,11 +146,12 @@ class Taskonomy(MultiTaskDataModule):
             raise FileNotFoundError(
                 f"{self.data_dir} has none of {', '.join(PAPER_TASKS)}; choose dataset.tasks from {', '.join(there)}."
             )
-        files = {name: scan(self.data_dir, name) for name in ("rgb", *names)}
+        files = {name: scan(self.data_dir, name, lossy=name == "rgb") for name in ("rgb", *names)}
         for name, found in files.items():
             if not found:
                 raise FileNotFoundError(
-                    f"`dataset.tasks` has {name!r}, but there are no files of it in {self.data_dir / name}; there are "
+                    f"`dataset.tasks` has {name!r}, but there are no files of it in {self.data_dir / name}, named "
+                    f"<building>/point_P_view_V_domain_{name}.png or .npy (JPEG only for rgb); there are "
                     f"{', '.join(there) or 'none of the known domains'}."
                 )
         return files
@@ -180,7 +183,7 @@ class Taskonomy(MultiTaskDataModule):
                 )
         return train, test
 
-    def _read(self, views: list[View], files: Mapping[str, Mapping[View, Path]], names: Sequence[str]) -> ImageSet:
+    def _read(self, views: list[View], files: Mapping[str, Mapping[View, Path]], names: Sequence[str]) -> Samples:
         with ThreadPoolExecutor() as pool:  # decoding leaves the interpreter's lock
             samples = [sample for sample in pool.map(lambda view: self._sample(view, files, names), views) if sample]
         if not samples:
@@ -189,24 +192,20 @@ class Taskonomy(MultiTaskDataModule):
         shapes = {tuple(image.shape[1:]) for image in images}
         if len(shapes) > 1:
             raise ValueError(f"The views have different sizes, {sorted(shapes)[:4]}; give dataset.size.")
-        targets = {name: torch.cat([self._filled(target, name, image) for image, target in samples]) for name in names}
-        return ImageSet(torch.cat(images), targets)
-
-    def _filled(self, target: Mapping[str, Tensor], name: str, image: Tensor) -> Tensor:
-        """The target of a view, or one without any value where it has none."""
-        if name in target:
-            return target[name]
-        domain, (count, _, height, width) = DOMAINS[name], image.shape
-        if domain.kind in ("class", "segmentation", "grouping"):
-            return torch.full((count,) if domain.kind == "class" else (count, height, width), -1)
-        return torch.full((count, domain.channels, height, width), float("nan"))
+        targets = {
+            name: torch.cat(
+                [target.get(name, DOMAINS[name].blank(len(image), *image.shape[-2:])) for image, target in samples]
+            )
+            for name in names
+        }
+        return Samples(torch.cat(images), targets)
 
     def _sample(
         self, view: View, files: Mapping[str, Mapping[View, Path]], names: Sequence[str]
     ) -> tuple[Tensor, dict[str, Tensor]] | None:
         """A view as `[tiles, 3, h, w]` and its targets; None if it is left out."""
         try:
-            pixels = resize_rgb(read_array(files["rgb"][view]), self.size)
+            pixels = read_rgb(files["rgb"][view], self.size)
         except ValueError as error:
             self._defect(files["rgb"][view], error)
             return None
@@ -221,6 +220,8 @@ class Taskonomy(MultiTaskDataModule):
                 continue
             try:
                 targets[name] = self._target(name, path, view, hole, tuple(pixels.shape[1:]), len(image))
+            except StoredTypeError:
+                raise  # not this file's fault: the data are others than these domains say
             except ValueError as error:
                 self._defect(path, error)
                 if self.incomplete == "skip":
@@ -235,27 +236,24 @@ class Taskonomy(MultiTaskDataModule):
     def _target(
         self, name: str, path: Path, view: View, hole: Tensor | None, shape: tuple[int, ...], count: int
     ) -> Tensor:
-        domain, stored = DOMAINS[name], read_array(path)
-        values = torch.from_numpy(domain.decode(stored))
-        if domain.kind == "class":
-            scores = self._scores.setdefault(name, len(stored))
-            if len(stored) != scores:
-                raise ValueError(f"{path} has {len(stored)} scores, others have {scores}")
-            return as_class(values, count)
-        if domain.kind == "depth":
-            values = values * (self._unit(view) / DEPTH_UNIT)
+        domain = DOMAINS[name]
+        values = domain.read(path, unit=self._unit(view))
+        if not domain.task.dense:
+            scores = self._scores.setdefault(name, len(values))
+            if len(values) != scores:
+                raise ValueError(f"{path} has {len(values)} scores, others have {scores}")
+            return values.argmax().repeat(count)
         if domain.geometric and hole is not None and hole.shape == values.shape[-2:]:
             values = masked(values, hole)
-        if self.size is not None:
-            values = resize(values, domain.kind, self.size)
+        if self.size is not None and values.shape[-2:] != (self.size, self.size):
+            values = domain.resize(values, self.size)
         if values.shape[-2:] != shape:
             raise ValueError(f"{path} has another size than its rgb, {tuple(values.shape[-2:])}; give dataset.size")
         return values[None] if self.tile is None else tiles(values, self.tile)
 
-    def _unit(self, view: View) -> float:
-        if isinstance(self.depth_unit, dict):
-            return self.depth_unit.get(view.building, DEPTH_UNIT)
-        return self.depth_unit
+    def _unit(self, view: View) -> float | None:
+        """Metres a step of the view's depth, as far as that is given: for its building, or for all."""
+        return self.units.get(view.building, self.units.get(""))
 
     def _hole(self, view: View) -> Tensor | None:
         """Where the view's depth has no value: a hole of the scanned mesh, where other domains say nothing true."""

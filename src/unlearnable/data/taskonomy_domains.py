@@ -15,14 +15,14 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
-from torch.nn import functional as F
 
-from unlearnable.tasks.base import Task
+from unlearnable.data.taskonomy_arrays import mean_direction, mean_of_known, nearest, read_array
+from unlearnable.tasks import Classification, Depth, Grouping, Heatmap, Normals, Segmentation, Task, ValueMap
 
 #: Metres a step of 16-bit depth.
 DEPTH_UNIT = 1 / 512
+#: 16-bit depth where there is none.
 NO_DEPTH = 65535
 #: Codes of `segment_semantic` from 1 on; 0 is "uncertain" and takes part in neither loss nor metric.
 SEMANTIC_CLASSES = (
@@ -46,33 +46,78 @@ SEMANTIC_CLASSES = (
 )
 
 
+class StoredTypeError(ValueError):
+    """A file stores numbers of another type than its domain's, so that their meaning is not known."""
+
+
 @dataclass(frozen=True)
 class Domain:
     """How a domain is read.
 
     Attributes:
-        kind: Kind of task, see `unlearnable.tasks.base.KINDS`.
+        task: Kind of task.
         channels: Length of the prediction; 0 where the file says (the number of scores in a class file).
-        decode: Stored array → values: `[h, w]` integers with −1, or `[c, h, w]` floats with NaN, where there is none.
-        suffix: Of its files.
+        decode: Stored array → values: `[h, w]` integers with −1, or `[c, h, w]` floats with NaN, where there is none;
+            depth in steps; `[k]` scores of classes.
+        bits: Of a stored number; 0 takes any.
+        unit: Metres a step of depth; 0 for other domains.
+        resize: To a side in pixels, by the rule of its values.
         geometric: Whether it comes from the mesh, so that it has no value where the view's depth has none.
     """
 
-    kind: str
+    task: type[Task]
     channels: int
     decode: Callable[[np.ndarray], np.ndarray]
-    suffix: str = ".png"
+    bits: int = 8
+    unit: float = 0.0
+    resize: Callable[[Tensor, int], Tensor] = mean_of_known
     geometric: bool = False
 
-    def task(self, name: str, channels: int | None = None) -> Task:
-        """The task of predicting it."""
-        return Task(name, self.kind, channels or self.channels)
+    def read(self, path: Path, *, unit: float | None = None) -> Tensor:
+        """The values of a file.
+
+        Args:
+            path: A `.png` or `.npy` file.
+            unit: Metres a step of depth; None takes `self.unit`, which goes with files of 16 bits alone.
+
+        Raises:
+            StoredTypeError: if it stores numbers of another type than the domain's.
+            ValueError: if it cannot be decoded, or holds other values than it should.
+        """
+        stored = read_array(path, codes=self._integers)
+        kind, bits = stored.dtype.kind, 8 * stored.dtype.itemsize
+        if self.bits and not (self.unit and unit) and (kind != "u" or bits != self.bits):
+            raise StoredTypeError(
+                f"{path} stores numbers of type {stored.dtype}; this domain's have {self.bits} bits, without a sign."
+                + (
+                    " If its depth has another unit, give it: dataset.depth_unit, in metres a step."
+                    if self.unit
+                    else ""
+                )
+            )
+        if self._integers and kind not in "ui":
+            raise StoredTypeError(f"{path} stores numbers of type {stored.dtype}; labels are whole numbers.")
+        values = torch.from_numpy(self.decode(stored))
+        return values * (unit or self.unit) if self.unit else values
+
+    def blank(self, count: int, height: int, width: int) -> Tensor:
+        """Targets of `count` pictures without any value."""
+        if not self.task.dense:
+            return torch.full((count,), -1)
+        if self._integers:
+            return torch.full((count, height, width), -1)
+        return torch.full((count, self.channels, height, width), float("nan"))
+
+    @property
+    def _integers(self) -> bool:
+        """Whether it stores a label a pixel."""
+        return issubclass(self.task, Segmentation | Grouping)
 
 
 def _scores(stored: np.ndarray) -> np.ndarray:
     if stored.ndim != 1 or not np.isfinite(stored).all():
         raise ValueError(f"a class file holds one vector of finite scores; this one has shape {stored.shape}")
-    return np.asarray(stored.argmax(), dtype=np.int64)
+    return stored.astype(np.float64)
 
 
 def _semantic(stored: np.ndarray) -> np.ndarray:
@@ -87,9 +132,12 @@ def _segments(stored: np.ndarray) -> np.ndarray:
 
 
 def _depth(stored: np.ndarray) -> np.ndarray:
-    raw = _grey(stored)
-    missing = (raw == 0) | (raw == NO_DEPTH)
-    return np.where(missing, np.nan, raw * DEPTH_UNIT)[None].astype(np.float32)
+    steps = _grey(stored)
+    # The largest number that the file can hold marks a hole of the mesh: `NO_DEPTH` in Taskonomy's own files.
+    missing = (steps <= 0) | ~np.isfinite(steps)
+    if stored.dtype.kind == "u":
+        missing |= steps == np.iinfo(stored.dtype).max
+    return np.where(missing, np.nan, steps)[None].astype(np.float32)
 
 
 def _normal(stored: np.ndarray) -> np.ndarray:
@@ -108,8 +156,7 @@ def _curvature(stored: np.ndarray) -> np.ndarray:
 
 
 def _reshading(stored: np.ndarray) -> np.ndarray:
-    raw = stored[..., 0] if stored.ndim == 3 else stored
-    return (raw / 255)[None].astype(np.float32)
+    return (_grey(stored) / 255)[None].astype(np.float32)
 
 
 def _response(ceiling: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -135,98 +182,19 @@ def _colour(stored: np.ndarray) -> np.ndarray:
 # Taskonomy configuration gives: beyond lie a few pixels only, and the rest would be squeezed to nothing.
 DOMAINS: Mapping[str, Domain] = MappingProxyType(
     {
-        "class_scene": Domain("class", 0, _scores, ".npy"),
-        "class_object": Domain("class", 0, _scores, ".npy"),
-        "segment_semantic": Domain("segmentation", len(SEMANTIC_CLASSES), _semantic),
-        "segment_unsup2d": Domain("grouping", 8, _segments),
-        "segment_unsup25d": Domain("grouping", 8, _segments),
-        "depth_zbuffer": Domain("depth", 1, _depth),
-        "depth_euclidean": Domain("depth", 1, _depth),
-        "normal": Domain("normal", 3, _normal, geometric=True),
-        "keypoints2d": Domain("heatmap", 1, _response(0.025)),
-        "keypoints3d": Domain("heatmap", 1, _response(1.0), geometric=True),
-        "edge_texture": Domain("heatmap", 1, _response(0.25)),
-        "edge_occlusion": Domain("heatmap", 1, _response(0.04), geometric=True),
-        "reshading": Domain("map", 1, _reshading, geometric=True),
-        "principal_curvature": Domain("map", 2, _curvature, geometric=True),
+        "class_scene": Domain(Classification, 0, _scores, bits=0),
+        "class_object": Domain(Classification, 0, _scores, bits=0),
+        "segment_semantic": Domain(Segmentation, len(SEMANTIC_CLASSES), _semantic, bits=0, resize=nearest),
+        "segment_unsup2d": Domain(Grouping, 8, _segments, bits=0, resize=nearest),
+        "segment_unsup25d": Domain(Grouping, 8, _segments, bits=0, resize=nearest),
+        "depth_zbuffer": Domain(Depth, 1, _depth, bits=16, unit=DEPTH_UNIT, resize=nearest),
+        "depth_euclidean": Domain(Depth, 1, _depth, bits=16, unit=DEPTH_UNIT, resize=nearest),
+        "normal": Domain(Normals, 3, _normal, resize=mean_direction, geometric=True),
+        "keypoints2d": Domain(Heatmap, 1, _response(0.025), bits=16),
+        "keypoints3d": Domain(Heatmap, 1, _response(1.0), bits=16, geometric=True),
+        "edge_texture": Domain(Heatmap, 1, _response(0.25), bits=16),
+        "edge_occlusion": Domain(Heatmap, 1, _response(0.04), bits=16, geometric=True),
+        "reshading": Domain(ValueMap, 1, _reshading, geometric=True),
+        "principal_curvature": Domain(ValueMap, 2, _curvature, geometric=True),
     }
 )
-
-
-def read_array(path: Path) -> np.ndarray:
-    """The stored array of a `.png` or `.npy` file.
-
-    Raises:
-        ValueError: if the file cannot be decoded.
-    """
-    from PIL import Image
-
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def masked(values: Tensor, missing: Tensor) -> Tensor:
-    """`values` with no value where `missing` `[h, w]` is true."""
-    filler = float("nan") if values.is_floating_point() else -1
-    return values.masked_fill(missing, filler)
-
-
-def resize(values: Tensor, kind: str, size: int) -> Tensor:
-    """Resizes `[h, w]` labels or `[c, h, w]` values to `size` × `size`, by the rule of the kind.
-
-    Labels and depth take the nearest pixel, since a mean of classes, or of the distances of two surfaces, is neither;
-    other values are means over the area, of the pixels that have one (at least half must); normals become unit vectors
-    again.
-    """
-    if values.shape[-2:] == (size, size) or kind == "class":
-        return values
-    if kind in ("segmentation", "grouping", "depth"):
-        return nearest(values, size)
-    missing = values.isnan()
-    share = _area((~missing).float(), size)
-    mean = _area(values.nan_to_num(0.0), size) / share
-    mean[share < 0.5] = float("nan")
-    return F.normalize(mean, dim=0) if kind == "normal" else mean
-
-
-def nearest(values: Shaped[Tensor, "*c h w"], size: int) -> Shaped[Tensor, "*c s s"]:
-    """The pixel at the centre of each of `size` × `size` areas."""
-    height, width = values.shape[-2:]
-    rows = ((torch.arange(size) + 0.5) * height / size).long()
-    columns = ((torch.arange(size) + 0.5) * width / size).long()
-    return values[..., rows[:, None], columns]
-
-
-def _area(values: Float[Tensor, "c h w"], size: int) -> Float[Tensor, "c s s"]:
-    return F.interpolate(values[None], size=(size, size), mode="area")[0]
-
-
-def resize_rgb(image: np.ndarray, size: int | None) -> Tensor:
-    """An 8-bit image `[h, w, 3]` as `[3, s, s]`, by area; of its own size for None."""
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=-1)
-    if image.dtype != np.uint8 or image.shape[-1] < 3:
-        raise ValueError(f"an 8-bit colour image is expected; this file has {image.dtype} of shape {image.shape}")
-    pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image[..., :3], -1, 0)))
-    if size is None or pixels.shape[-2:] == (size, size):
-        return pixels
-    return _area(pixels.float(), size).round().to(torch.uint8)
-
-
-def tiles(values: Shaped[Tensor, "*c h w"], side: int) -> Shaped[Tensor, "t *c s s"]:
-    """Cuts the last two axes into tiles of `side` × `side`, row by row; what does not fill a tile is left out."""
-    height, width = values.shape[-2:]
-    rows, columns = height // side, width // side
-    cut = values[..., : rows * side, : columns * side]
-    cut = cut.reshape(*cut.shape[:-2], rows, side, columns, side)
-    return cut.movedim((-4, -2), (0, 1)).flatten(0, 1).contiguous()
-
-
-def as_class(values: Tensor, count: int) -> Int64[Tensor, " t"]:
-    """One class for each of `count` tiles."""
-    return values.reshape(1).expand(count).clone()

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-_FILE = re.compile(r"point_(\d+)_view_(\d+)_domain_\w+\.(?:png|npy)$")
+_FILE = re.compile(r"point_(\d+)_view_(\d+)_domain_\w+\.(png|npy|jpe?g)$", re.IGNORECASE)
 
 #: Building names of the official tiny split (`train_val_test_tiny.csv`).
 TINY: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -66,14 +66,28 @@ class Report:
         ]
 
 
-def scan(data_dir: Path, domain: str) -> dict[View, Path]:
-    """The files of one domain: `<domain>/<building>/…`, or `<domain>/<part>/<building>/…` as in the starter set."""
+def scan(data_dir: Path, domain: str, *, lossy: bool = False) -> dict[View, Path]:
+    """The files of one domain: `<domain>/<building>/…`, or `<domain>/<part>/<building>/…` as in the starter set.
+
+    Args:
+        data_dir: The folder that holds the domains' folders.
+        domain: Which.
+        lossy: Whether JPEG files count: of pictures, but not of targets, whose values JPEG changes.
+
+    Raises:
+        ValueError: if a view has two files.
+    """
     root = data_dir / domain
     found: dict[View, Path] = {}
     for path in sorted(root.rglob("point_*_view_*")):
         match = _FILE.search(path.name)
-        if match:
-            found[View(path.parent.relative_to(root).as_posix(), int(match[1]), int(match[2]))] = path
+        if match and (lossy or match[3].lower() in ("png", "npy")):
+            view = View(path.parent.relative_to(root).as_posix(), int(match[1]), int(match[2]))
+            if view in found:
+                raise ValueError(
+                    f"{view} has two files of {domain}, {found[view].name} and {path.name} in {path.parent}; leave one."
+                )
+            found[view] = path
     return dict(sorted(found.items()))
 
 
@@ -90,7 +104,7 @@ def read_split(data_dir: Path, split: str) -> dict[str, tuple[str, ...]]:
         ValueError: if it has other columns.
     """
     name = f"train_val_test_{split}.csv"
-    places = [Path(split), data_dir / name, data_dir / "splits_taskonomy" / name]
+    places = [Path(split).expanduser(), data_dir / name, data_dir / "splits_taskonomy" / name]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         if split == "tiny":

@@ -24,9 +24,9 @@ class Defense:
         self,
         train: Samples,
         *,
-        seed: int,
-        device: torch.device,
-        work_dir: Path,
+        seed: int,  # noqa: ARG002
+        device: torch.device,  # noqa: ARG002
+        work_dir: Path,  # noqa: ARG002
         progress: bool = False,  # noqa: ARG002
     ) -> Samples:
         """The training set that is trained on instead, made once and stored.

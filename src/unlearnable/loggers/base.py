@@ -1,16 +1,25 @@
-"""Where metrics go besides the result file: Weights & Biases (`wandb_logging.py`), a CSV file, or nowhere.
+"""Where metrics go besides the result file: the seam for loggers, and the guard that keeps them from ending a run.
 
 The result file is authoritative: whatever fails in here is a warning, never the end of a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from unlearnable.results.cells import Cell
+    from unlearnable.results.records import Records
+
+_T = TypeVar("_T")
 
 
 class LoggerWarning(UserWarning):
@@ -38,8 +47,117 @@ class JobInfo:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SweepInfo:
+    """What a logger says of a sweep.
+
+    Attributes:
+        folder: The sweep's folder.
+        records: Its jobs.
+        cells: The same over seeds.
+        written: The report's files.
+    """
+
+    folder: Path
+    records: Records
+    cells: Sequence[Cell]
+    written: Sequence[Path]
+
+
+class Guard:
+    """Calls what may fail: a failure is a warning.
+
+    Args:
+        name: Of the logger, in warnings.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        #: Whether a call without which the logger can not go on has failed; later calls are left out.
+        self.dead = False
+
+    def __call__(self, call: Callable[[], _T], *, what: str | None = None) -> _T | None:
+        """Calls, unless the logger is dead.
+
+        Args:
+            call: What is to be done.
+            what: Names something of its own, such as a picture, without which the logger can go on; None silences it.
+
+        Returns:
+            What the call returned; None if it failed or was left out.
+        """
+        if self.dead:
+            return None
+        try:
+            return call()
+        except Exception as error:  # whatever a logger raises: the run must not end because of it
+            self.dead = what is None
+            lost = f"could not log {what}" if what else "failed and is off for the rest of this job"
+            warnings.warn(f"{self.name} {lost}: {error}", LoggerWarning, stacklevel=2)
+            return None
+
+
+class GuardedLogger(Logger):
+    """One of Lightning's loggers; its first failure, already when it is made, is a warning and silences it.
+
+    Args:
+        name: For warnings.
+        make: Makes the logger.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Logger]) -> None:
+        super().__init__()
+        self.guard = Guard(name)
+        self.inner = self.guard(make)
+
+    def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return self.guard(lambda: getattr(self.inner, method)(*arguments, **named))
+
+    @property
+    @override
+    def name(self) -> str | None:
+        return self.guard.name
+
+    @property
+    @override
+    def version(self) -> int | str | None:
+        return self.guard(lambda: self.inner.version)  # type: ignore[union-attr]
+
+    @property
+    @override
+    def log_dir(self) -> str | None:
+        return self.guard(lambda: self.inner.log_dir)  # type: ignore[union-attr]
+
+    @property
+    def experiment(self) -> Any:
+        """The inner logger's own object, for callbacks that want it; None if there is none."""
+        return self.guard(lambda: self.inner.experiment)  # type: ignore[union-attr]
+
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._call("log_metrics", metrics, step)
+
+    @override
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *arguments: Any, **named: Any) -> None:
+        self._call("log_hyperparams", params, *arguments, **named)
+
+    @override
+    def save(self) -> None:
+        self._call("save")
+
+    @override
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self._call("finalize", status)
+
+
 class JobLogger:
     """The loggers of one job and their common end; a service adds what it can show beyond metrics.
+
+    A configuration names a subclass as `_target_`; its options go to the constructor after the job, and to
+    :meth:`sweep` after the sweep.
 
     Args:
         loggers: Lightning's loggers; may be none.
@@ -57,7 +175,7 @@ class JobLogger:
         Args:
             result: What `result.json` holds.
             folder: The job's folder, with `result.json` written.
-            poison: The poisoned images in the store; None for clean data.
+            poison: The poisoned samples in the store; None for clean data.
         """
 
     def finish(self, exit_code: int) -> None:
@@ -65,7 +183,27 @@ class JobLogger:
         for logger in self.loggers:
             logger.finalize("success" if exit_code == 0 else "failed")
 
+    @classmethod
+    def sweep(cls, sweep: SweepInfo, **options: Any) -> None:
+        """Records a sweep when all of its jobs have ended; nothing unless a service can show it."""
 
-def no_logger(_info: JobInfo) -> JobLogger:
-    """No logger."""
-    return JobLogger()
+
+class NoLogger(JobLogger):
+    """Nothing besides the result file."""
+
+    def __init__(self, _info: JobInfo) -> None:
+        super().__init__()
+
+
+def log_sweep(node: Mapping[str, Any], sweep: SweepInfo) -> None:
+    """Records a sweep by the logger that a configuration names; a failure is a warning.
+
+    Args:
+        node: `logger` of the configuration: `_target_` and options.
+        sweep: The sweep.
+    """
+    from hydra.utils import get_class
+
+    options = {key: value for key, value in node.items() if key != "_target_"}
+    kind = str(node["_target_"])
+    Guard(kind.rpartition(".")[2])(lambda: get_class(kind).sweep(sweep, **options), what="the sweep's summary")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from lightning.pytorch.loggers import CSVLogger
 
-from unlearnable.loggers.base import JobInfo, JobLogger
+from unlearnable.loggers.base import GuardedLogger, JobInfo, JobLogger
 
 
-def csv_logger(info: JobInfo) -> JobLogger:
-    """`csv/metrics.csv` in the job's folder."""
-    return JobLogger(CSVLogger(info.folder, name="csv", version=""))
+class CsvJobLogger(JobLogger):
+    """`csv/metrics.csv` in the job's folder.
+
+    Args:
+        info: The job.
+    """
+
+    def __init__(self, info: JobInfo) -> None:
+        super().__init__(GuardedLogger("CSV", lambda: CSVLogger(info.folder, name="csv", version="")))

@@ -6,30 +6,34 @@ What is logged, and how to look at it, is in docs/wandb.md.
 from __future__ import annotations
 
 import json
+import logging
 import os
-import socket
-import warnings
-from collections.abc import Callable, Mapping
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from netrc import NetrcParseError, netrc
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlparse
+from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from unlearnable.files import write_atomically
+from unlearnable.loggers.base import Guard, JobInfo, JobLogger, SweepInfo
+from unlearnable.loggers.wandb_content import log_artifacts, log_report, log_sal, summary_values
 from unlearnable.identity import digest_of
-from unlearnable.loggers.base import JobInfo, JobLogger, LoggerWarning
-from unlearnable.loggers.wandb_content import log_artifacts, log_sal, summary_values
 
-_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 #: In the job's folder: the run's id and which epochs it has, so that a continued job continues the run.
 STATE = "wandb_run.json"
-_FINISH_SECONDS = 60.0
+_MODES = ("auto", "online", "offline")
+#: How long a server may keep a job waiting at its start and at its end.
+_INIT_SECONDS, _FINISH_SECONDS = 20.0, 60.0
+#: Servers that did not answer this process; its later jobs need not wait for them again.
+_unreachable: set[str | None] = set()
 
 
 class RunState:
@@ -67,45 +71,49 @@ class RunState:
 
 
 class SafeWandbLogger(WandbLogger):
-    """Lightning's WandbLogger on an own `epoch` axis; its first failure is a warning and silences it."""
+    """Lightning's WandbLogger on an own `epoch` axis; its first failure is a warning and silences it.
 
-    _dead = False
-    state: RunState | None = None
+    Args:
+        state: What was logged before.
+        **options: Of Lightning's.
+    """
 
-    def guarded(self, call: Callable[[], _T], *, what: str | None = None) -> _T | None:
-        """Runs `call` unless an earlier one failed.
+    def __init__(self, state: RunState, **options: Any) -> None:
+        super().__init__(**options)
+        self.state, self.guard = state, Guard("Weights & Biases")
 
-        Args:
-            call: What is to be done.
-            what: Names something of its own, such as the figures, without which the logger can go on; None silences it.
-        """
-        if self._dead:
-            return None
-        try:
-            return call()
-        except Exception as error:  # whatever wandb raises: the run must not end because of it
-            self._dead = what is None
-            lost = f"could not log {what}" if what else "failed and is off for the rest of this job"
-            warnings.warn(f"Weights & Biases {lost}: {error}", LoggerWarning, stacklevel=2)
-            return None
+    def start(self, run: Callable[[], Any]) -> None:
+        """Takes the run that `run` makes; silent if there is none."""
+
+        def take() -> None:
+            self._experiment = made = run()
+            made.define_metric("epoch")
+            made.define_metric("*", step_metric="epoch")
+            self.state.id = made.id
+            self.state.write()
+
+        self.guard(take)
 
     def end(self, exit_code: int) -> None:
         """Ends the run, if there is one, as failed unless `exit_code` is 0."""
+
+        def finish() -> None:
+            self.experiment.finish(exit_code=exit_code)
+            self.state.write(finished=exit_code == 0)
+
         if self._experiment is not None:
-            self._dead = False  # a run that lost a metric is still to be closed
-            self.guarded(lambda: self.experiment.finish(exit_code=exit_code))
-            if self.state is not None:
-                self.state.write(finished=exit_code == 0)
+            self.guard.dead = False  # a run that lost a metric is still to be closed
+            self.guard(finish)
 
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         def log() -> None:
             # A continued job shows its finished epochs again; the run has them already.
-            if self.state is None or "epoch" not in metrics or self.state.new(metrics):
+            if "epoch" not in metrics or self.state.new(metrics):
                 self.experiment.log(dict(metrics))
 
-        self.guarded(log)
+        self.guard(log)
 
     @override
     @rank_zero_only
@@ -118,119 +126,135 @@ class SafeWandbLogger(WandbLogger):
 
 
 class WandbJobLogger(JobLogger):
-    """A job's W&B run.
-
-    Args:
-        logger: The run, as Lightning's logger.
-        log_poison: `reference` records where the poisoned images are and their checksum, `upload` uploads them.
-    """
-
-    def __init__(self, logger: SafeWandbLogger, *, log_poison: str = "reference") -> None:
-        super().__init__(logger)
-        self.logger, self.log_poison = logger, log_poison
-
-    @override
-    def image(self, key: str, path: Path) -> None:
-        self.logger.guarded(partial(self.logger.log_image, key, [str(path)]), what=path.name)
-
-    @override
-    def result(self, result: Mapping[str, Any], folder: Path, poison: Path | None) -> None:
-        logger = self.logger
-        logger.guarded(lambda: logger.experiment.summary.update(summary_values(result)), what="the summary")
-        logger.guarded(lambda: log_sal(logger.experiment, result, folder), what="SAL as a table and the figures")
-        logger.guarded(
-            lambda: log_artifacts(logger.experiment, result, folder, poison, self.log_poison), what="the artifacts"
-        )
-
-    @override
-    def finish(self, exit_code: int) -> None:
-        self.logger.end(exit_code)
-
-
-def wandb_logger(
-    info: JobInfo,
-    *,
-    project: str = "unlearnable",
-    entity: str | None = None,
-    mode: str = "auto",
-    log_poison: str = "reference",
-    **settings: Any,
-) -> JobLogger:
-    """A Weights & Biases run for one job; a job that was interrupted in the same folder continues its run.
+    """A job's W&B run; a job that was interrupted in the same folder continues its run.
 
     Args:
         info: The job.
         project: W&B project.
         entity: W&B user or team; None takes the key's own.
-        mode: `online`, `offline`, or `auto`: online where there is a key and the server answers, else offline.
-        log_poison: `reference` (path and checksum of the poisoned images) or `upload` (the images themselves).
+        mode: `online`, `offline`, or `auto`: what `WANDB_MODE` says, else online, and offline where W&B can not start so.
+        log_poison: `reference` (path and checksum of the poisoned samples) or `upload` (the samples themselves).
         **settings: More of `wandb.Settings`.
+
+    Raises:
+        ValueError: if `mode` or `log_poison` is unknown.
     """
-    if mode not in ("auto", "online", "offline"):
-        raise ValueError(f"`logger.mode` must be 'auto', 'online' or 'offline'; got {mode!r}.")
-    if log_poison not in ("reference", "upload"):
-        raise ValueError(f"`logger.log_poison` must be 'reference' or 'upload'; got {log_poison!r}.")
-    logger = SafeWandbLogger(name=info.name, project=project, save_dir=info.folder, log_model=False)
-    logger.state = RunState(info.folder / STATE, digest_of(dict(info.config)))
 
-    def start() -> None:
-        run = start_run(info, project=project, entity=entity, mode=mode, id_=logger.state.id, settings=settings)  # type: ignore[union-attr]
-        run.define_metric("epoch")
-        run.define_metric("*", step_metric="epoch")
-        logger._experiment = run
-        logger.state.id = run.id  # type: ignore[union-attr]
-        logger.state.write()  # type: ignore[union-attr]
+    def __init__(
+        self,
+        info: JobInfo,
+        *,
+        project: str = "unlearnable",
+        entity: str | None = None,
+        mode: str = "auto",
+        log_poison: str = "reference",
+        **settings: Any,
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"`logger.mode` must be 'auto', 'online' or 'offline'; got {mode!r}.")
+        if log_poison not in ("reference", "upload"):
+            raise ValueError(f"`logger.log_poison` must be 'reference' or 'upload'; got {log_poison!r}.")
+        self.log_poison = log_poison
+        state = RunState(info.folder / STATE, digest_of(dict(info.config)))
+        self.logger = SafeWandbLogger(state, name=info.name, project=project, save_dir=info.folder, log_model=False)
+        super().__init__(self.logger)
+        self.logger.start(
+            partial(start_run, info, project=project, entity=entity, mode=mode, id_=state.id, settings=settings)
+        )
 
-    logger.guarded(start)
-    return WandbJobLogger(logger, log_poison=log_poison)
+    @override
+    def image(self, key: str, path: Path) -> None:
+        self.logger.guard(partial(self.logger.log_image, key, [str(path)]), what=path.name)
+
+    @override
+    def result(self, result: Mapping[str, Any], folder: Path, poison: Path | None) -> None:
+        logger, guard = self.logger, self.logger.guard
+        guard(lambda: logger.experiment.summary.update(summary_values(result)), what="the summary")
+        guard(lambda: log_sal(logger.experiment, result, folder), what="SAL as a table and the figures")
+        guard(lambda: log_artifacts(logger.experiment, result, folder, poison, self.log_poison), what="the artifacts")
+
+    @override
+    def finish(self, exit_code: int) -> None:
+        self.logger.end(exit_code)
+
+    @override
+    @classmethod
+    def sweep(
+        cls,
+        sweep: SweepInfo,
+        *,
+        project: str = "unlearnable",
+        entity: str | None = None,
+        mode: str = "auto",
+        log_poison: str = "",
+        **settings: Any,
+    ) -> None:
+        """A run for the whole sweep: its tables, page and figures. Options as those of the job's run."""
+        folder = sweep.folder
+        info = JobInfo(folder=folder, name=f"summary-{folder.name}", group=folder.name, job_type="summary")
+        run = start_run(info, project=project, entity=entity, mode=mode, id_=None, settings=settings)
+        try:
+            log_report(run, sweep)
+        finally:
+            run.finish()
 
 
 def start_run(
     info: JobInfo, *, project: str, entity: str | None, mode: str, id_: str | None, settings: Mapping[str, Any]
 ) -> Any:
-    """A run that stays silent, does not wait for long, and is one job's own; `id_` continues an earlier one."""
+    """A run that stays silent, asks nothing, does not wait for long, and is one job's own.
+
+    Args:
+        info: The job, or the sweep.
+        project: W&B project.
+        entity: W&B user or team.
+        mode: As :class:`WandbJobLogger`'s.
+        id_: Of an earlier run that is continued; None for a new one.
+        settings: More of `wandb.Settings`.
+    """
     import wandb
 
-    if mode == "auto":
-        mode = "online" if _has_key() and _reachable() else "offline"
-    options: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": 30, **settings}
+    server = os.environ.get("WANDB_BASE_URL")
+    wanted = (os.environ.get("WANDB_MODE") or "online") if mode == "auto" else mode
+    if mode == "auto" and wanted == "online" and server in _unreachable:
+        wanted = "offline"
+    options: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": _INIT_SECONDS, **settings}
     if "finish_timeout" in wandb.Settings.model_fields:  # else a server that went away keeps the job waiting at its end
         options.setdefault("finish_timeout", _FINISH_SECONDS)
-    return wandb.init(
-        project=project,
-        entity=entity,
-        name=info.name,
-        group=info.group,
-        job_type=info.job_type,
-        tags=[tag[:64] for tag in info.tags],  # W&B's limit
-        dir=info.folder,
-        config=dict(info.config),
-        mode=mode,  # type: ignore[arg-type]
-        id=id_,
-        resume="allow" if id_ and mode == "online" else None,
-        reinit="finish_previous",
-        settings=wandb.Settings(**options),
-    )
+    arguments: dict[str, Any] = {
+        "project": project,
+        "entity": entity,
+        "name": info.name,
+        "group": info.group,
+        "job_type": info.job_type,
+        "tags": [tag[:64] for tag in info.tags],  # W&B's limit
+        "dir": info.folder,
+        "config": dict(info.config),
+        # Always one of its own: WANDB_RUN_ID in the environment would give all jobs of a sweep the same.
+        "id": id_ or uuid.uuid4().hex[:8],
+        "reinit": "finish_previous",
+        "settings": wandb.Settings(**options),
+    }
+    with _without_terminal():
+        try:
+            resume: Any = "allow" if id_ and wanted == "online" else None
+            return wandb.init(**arguments, mode=wanted, resume=resume)  # type: ignore[arg-type]
+        except Exception as error:  # no key, no network, a refusal: wandb has a class for each, and has renamed them
+            if mode != "auto" or wanted != "online":
+                raise
+            _unreachable.add(server)
+            wandb.teardown()  # else the id stays in use by the run that did not start
+            log.info("Weights & Biases is offline: %s", str(error).partition("\n")[0])
+            return wandb.init(**arguments, mode="offline")
 
 
-def _base_url() -> str:
-    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
-
-
-def _has_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc().authenticators(urlparse(_base_url()).hostname or "") is not None
-    except (OSError, NetrcParseError):
-        return False
-
-
-def _reachable(timeout: float = 3.0) -> bool:
-    url = urlparse(_base_url())
-    try:
-        port = url.port or (80 if url.scheme == "http" else 443)
-        with socket.create_connection((url.hostname or "", port), timeout=timeout):
-            return True
-    except OSError:
-        return False
+@contextmanager
+def _without_terminal() -> Iterator[None]:
+    """Keeps W&B from asking for a key in the middle of a job: it asks where there is a terminal."""
+    terminal = sys.stdin
+    with open(os.devnull, encoding="utf-8") as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = terminal

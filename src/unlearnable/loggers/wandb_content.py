@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from unlearnable.results.noise import PREVIEW
+from unlearnable.files import finite
+from unlearnable.loggers.base import SweepInfo
+from unlearnable.report.pictures import draw_job
 from unlearnable.results.result import RESULT
-
-if TYPE_CHECKING:
-    from unlearnable.results.cells import Cell
-    from unlearnable.results.records import Records
+from unlearnable.results.rows import cell_row, job_rows
 
 
 def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
@@ -21,7 +19,7 @@ def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
 
     columns = ["task", "epoch", "layer", "sal", "clean_sal", "beta", "learnable"]
     run.log({"sal/table": wandb.Table(columns=columns, data=sal_rows(result))})
-    for name, figure in _figures(folder).items():
+    for name, figure in draw_job(folder).items():
         run.log({f"figures/{name}": wandb.Image(figure)})
 
 
@@ -33,7 +31,8 @@ def summary_values(result: Mapping[str, Any]) -> dict[str, Any]:
         values |= {f"{prefix}{key}": value for key, value in figures.items() if isinstance(value, int | float | str)}
         for counts in ("learnable_layers", "clean_learnable_layers"):
             values[f"{prefix}{counts}"] = sum(figures[counts]) / len(figures[counts])
-    values |= {f"noise/{key}": value for key, value in (result.get("noise") or {}).items()}
+    for group in ("noise", "distances"):
+        values |= {f"{group}/{key}": value for key, value in (result.get(group) or {}).items() if value is not None}
     return values | {f"seconds/{key}": value for key, value in result["seconds"].items()}
 
 
@@ -50,99 +49,48 @@ def sal_rows(result: Mapping[str, Any]) -> list[list[Any]]:
     return rows
 
 
-def _figures(folder: Path) -> dict[str, Any]:
-    """SAL beside the clean reference's and learnable layers over epochs, as for papers."""
-    from unlearnable.report.build import read
-    from unlearnable.report.figures import methods
-    from unlearnable.report.figures._canvas import style
-    from unlearnable.report.style import looks
-    from unlearnable.results.comparison import comparisons
-
-    _, cells = read([folder])
-    first = comparisons(cells)[0]
-    if not first.methods:
-        return {}
-    look = looks(cell.first.label for cell in cells)
-    with style():
-        return {"sal": methods.sal_maps(first), "learnable_layers": methods.learnable(first, look)}
-
-
 def log_artifacts(run: Any, result: Mapping[str, Any], folder: Path, poison: Path | None, log_poison: str) -> None:
     """The poison, which the run uses, and the result, which it makes."""
     import wandb
 
-    preview = folder / PREVIEW
+    preview = folder / result["preview"] if result.get("preview") else None
     if poison is not None:
-        # Named by the store's digest of all that the images depend on: jobs that share a poison share the artifact.
+        # Named by the digest of all that the samples depend on: jobs that share a poison share the artifact.
         metadata = {"poison": result["config"].get("poison"), "noise": result.get("noise"), "seed": result["seed"]}
-        made = wandb.Artifact(f"poison-{result['poison']}-{poison.parent.name[:12]}", type="poison", metadata=metadata)
-        if log_poison == "upload":
-            made.add_file(str(poison))
-        else:
+        digest = str(result["keys"]["poison"])[:12]
+        made = wandb.Artifact(f"poison-{result['poison']}-{digest}", type="poison", metadata=metadata)
+        if log_poison != "upload":
             made.add_reference(poison.as_uri())
-        if preview.exists():
+        elif poison.is_dir():
+            made.add_dir(str(poison))
+        else:
+            made.add_file(str(poison))
+        if preview is not None:
             made.add_file(str(preview))
         # Using an artifact needs the server; offline it is logged, and its name is in the summary.
         (run.log_artifact if run.offline else run.use_artifact)(made)
         run.summary["poison_artifact"] = made.name
     found = wandb.Artifact(f"result-{run.id}", type="result", metadata=summary_values(result))
     for path in (folder / RESULT, preview):
-        if path.exists():
+        if path is not None:
             found.add_file(str(path))
     run.log_artifact(found)
 
 
-def log_sweep(folder: Path, records: Records, cells: Sequence[Cell], written: Sequence[Path]) -> None:
-    """A run for the whole sweep: its tables, page and figures. Does nothing unless its jobs were logged to W&B.
-
-    Args:
-        folder: The sweep's folder.
-        records: Its jobs.
-        cells: The same over seeds.
-        written: The report's files.
-    """
-    from unlearnable.loggers.base import JobInfo, LoggerWarning
-    from unlearnable.loggers.wandb import start_run
-
-    configurations = [run.result["config"].get("logger") or {} for run in records.runs]
-    used = [one for one in configurations if str(one.get("_target_", "")).endswith("wandb_logger")]
-    if not used:
-        return
-    settings = {key: value for key, value in used[0].items() if key not in ("_target_", "log_poison")}
-    info = JobInfo(folder=folder, name=f"summary-{folder.name}", group=folder.name, job_type="summary")
-    try:
-        project, entity, mode = settings.pop("project"), settings.pop("entity"), settings.pop("mode")
-        run = start_run(info, project=project, entity=entity, mode=mode, id_=None, settings=settings)
-        try:
-            _log_sweep(run, records, cells, written)
-        finally:
-            run.finish()
-    except Exception as error:  # whatever wandb raises: the sweep's files are written
-        warnings.warn(
-            f"The sweep's summary could not be logged to Weights & Biases: {error}", LoggerWarning, stacklevel=2
-        )
-
-
-def _log_sweep(run: Any, records: Records, cells: Sequence[Cell], written: Sequence[Path]) -> None:
+def log_report(run: Any, sweep: SweepInfo) -> None:
+    """A sweep's tables, page and figures."""
     import wandb
 
-    from unlearnable.report.sweep import job_rows
-    from unlearnable.results.cells import row
-
-    for name, rows in (("jobs", job_rows(records)), ("methods", [row(cell) for cell in cells])):
+    for name, rows in (("jobs", job_rows(sweep.records)), ("methods", [cell_row(cell) for cell in sweep.cells])):
         if rows:
-            columns = list(rows[0])
-            data = [[_plain(entry.get(column)) for column in columns] for entry in rows]
+            columns = list(dict.fromkeys(column for row in rows for column in row))
+            data = [[finite(row.get(column)) for column in columns] for row in rows]
             run.log({name: wandb.Table(columns=columns, data=data, allow_mixed_types=True)})
     report = wandb.Artifact(f"report-{run.id}", type="report")
-    for path in written:
+    for path in sweep.written:
         report.add_file(str(path), name=f"figures/{path.name}" if path.parent.name == "figures" else path.name)
         if path.suffix == ".html":
             run.log({"report": wandb.Html(path.read_text(encoding="utf-8"), inject=False)})
         elif path.suffix == ".png":
             run.log({f"figures/{path.stem}": wandb.Image(str(path))})
     run.log_artifact(report)
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from unlearnable.tasks.base import Task
+from unlearnable.options import Number, whole
+from unlearnable.tasks import Task
 
 Backbone = Callable[..., nn.Module]
 _CLASSIFIERS = ("fc", "classifier", "head")
@@ -126,7 +127,7 @@ class MultiTaskNet(nn.Module):
         return MultiTaskNet(self.encoder, {task: self.heads[task]})
 
 
-def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width: int = 16) -> MultiTaskNet:
+def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width: Number = 16) -> MultiTaskNet:
     """Builds a net for `tasks` on a backbone of the model group.
 
     Args:
@@ -137,8 +138,7 @@ def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width:
     Raises:
         ValueError: if the backbone has no feature map.
     """
-    if width < 1:
-        raise ValueError(f"`task.head_width` must be at least 1; got {width}.")
+    width = whole("task.head_width", width, at_least=1, what="a number of channels")
     encoder: Any = make_encoder(backbone(1))
     side = 64
     encoder.eval()
@@ -146,10 +146,5 @@ def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width:
         features = feature_map(encoder, torch.zeros(1, 3, side, side))
     encoder.train()
     channels, stages = features.shape[1], max(1, math.ceil(math.log2(side / features.shape[-1])))
-    heads = {
-        name: ClassHead(channels, task.channels)
-        if task.kind == "class"
-        else DenseHead(channels, task.channels, stages=stages, width=width)
-        for name, task in tasks.items()
-    }
+    heads = {name: task.head(channels, stages=stages, width=width) for name, task in tasks.items()}
     return MultiTaskNet(encoder, heads)

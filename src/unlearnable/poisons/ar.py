@@ -11,16 +11,17 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.poisons.checks import positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.data.samples import Samples
+from unlearnable.options import Number, existing_file, number, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, classes_of, images_of
 
 _MARGIN = 4
 """Rows and columns that are generated first and cut off, so that the start signal does not show."""
 
 
-class AR(Poison):
+class AR(ImagePoison):
     """Autoregressive perturbations: noise whose every value is a fixed linear function of its neighbours.
 
     From `Autoregressive Perturbations for Data Poisoning <https://arxiv.org/abs/2206.03693>`_ (Sandoval-Segura et al.,
@@ -34,45 +35,43 @@ class AR(Poison):
     own start, so no two noises are equal.
 
     The processes are searched as in the paper's Algorithm 3: random coefficients are kept if their noise does not
-    grow and if the filters of the processes found before answer to it with at least `min_response`. Or they are loaded
-    from a file of the public code's layout, such as its `params-classes-10-mr-10.pt`.
+    grow beyond `max_length` and if the filters of the processes found before answer to it with at least
+    `min_response`. Or they are loaded from a file of the public code's layout, such as its
+    `params-classes-10-mr-10.pt`.
 
     Args:
-        radius: See `Poison`; the paper's is ℓ2 1.0 on 32×32 images.
+        radius: See `ImagePoison`; the paper's is ℓ2 1.0 on 32×32 images.
         norm: `l2` or `linf`; the noise is scaled to it.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         params: A file with the classes' coefficients, a tensor [classes, channels, 3, 3] or a list of such; None
             searches them.
         min_response: Least sum of the positive answers of an earlier filter to the new noise (of unit length). The
             paper's are 10 for 10 classes, 3 for 100; None takes 10 up to ten classes and 3 for more.
-        max_value: Largest absolute value of the unscaled noise of a process that counts as stable (the public code's
-            documentation; what it compares is the length).
+        max_length: Largest length ‖x‖₂ of the unscaled 32×32 noise, all channels together, of a process that counts as
+            stable, as in the public code.
         max_candidates: Random windows after which the search gives up.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "l2",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         params: str | Path | None = None,
-        min_response: float | None = None,
-        max_value: float = 5.0,
+        min_response: Number | None = None,
+        max_length: Number = 50,
         max_candidates: int = 400_000,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm == "l0":
             raise ValueError("`norm` must be 'l2' or 'linf' for AR, which changes every pixel; got 'l0'.")
-        if min_response is not None and min_response < 0:
-            raise ValueError(f"`min_response` must not be negative; got {min_response}.")
-        positive(max_value=max_value)
-        self.min_response = min_response
-        self.max_value = max_value
-        self.max_candidates = max_candidates
-        self.params = None if params is None else Path(params)
+        self.min_response = None if min_response is None else number("min_response", min_response, at_least=0)
+        self.max_length = number("max_length", max_length, above=0)
+        self.max_candidates = whole("max_candidates", max_candidates)
+        self.params = None if params is None else existing_file("params", params, what="AR coefficients")
         self.coefficients = None if self.params is None else load_coefficients(self.params)
 
     @property
@@ -80,10 +79,11 @@ class AR(Poison):
     def files(self) -> tuple[Path, ...]:
         return () if self.params is None else (self.params,)
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, samples: Samples) -> None:
         """Also checks that loaded coefficients are enough for the classes and channels."""
-        super().check(images, labels, num_classes)
-        found, channels = self.coefficients, images.shape[1]
+        super().check(samples)
+        found, channels, num_classes = self.coefficients, images_of(samples).shape[1], classes_of(samples)[1]
         if found is not None and (len(found) < num_classes or found.shape[1] != channels):
             raise ValueError(
                 f"`params` must hold coefficients for {num_classes} classes of {channels} channels; "
@@ -124,13 +124,17 @@ class AR(Poison):
         pool, trials = 3000, 3
         for _ in range(-(-self.max_candidates // pool)):
             # Channels are independent, and stable or not each by itself: reject them one by one, not by the triple.
-            stable = draw_coefficients(pool, 1, generator)
+            stable, squares = draw_coefficients(pool, 1, generator), torch.zeros(pool, 0)
             for _ in range(trials):
                 noise = autoregress(stable, torch.randn(len(stable), 1, 36, 36, generator=generator))
-                size = noise[:, :, _MARGIN:, _MARGIN:].abs().amax(dim=(1, 2, 3))
-                stable = stable[torch.isfinite(size) & (size <= self.max_value) & (size > 0)]
+                square = noise[:, :, _MARGIN:, _MARGIN:].square().sum(dim=(1, 2, 3))
+                short = (square <= self.max_length**2) & (square > 0)  # false for what is not finite
+                stable, squares = stable[short], torch.cat([squares, square[:, None]], 1)[short]
             count = len(stable) // channels
             candidates = stable[: count * channels].view(count, channels, 3, 3)
+            together = squares[: count * channels].view(count, channels, trials).sum(1)
+            candidates = candidates[(together <= self.max_length**2).all(1)]
+            count = len(candidates)
             noise = autoregress(candidates, torch.randn(count, channels, 36, 36, generator=generator))
             noise = noise[:, :, _MARGIN:, _MARGIN:]
             unit = noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
@@ -190,11 +194,8 @@ def load_coefficients(path: Path) -> Float[Tensor, "classes c 3 3"]:
     """Reads coefficients saved by torch, without running anything that the file may hold.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds something else.
+        ValueError: If the file holds something else.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"`params` must name a file with AR coefficients; {path} is not there.")
     try:
         value = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the experiment asks of any source of poisoned images, made here or elsewhere."""
+"""The seam for poisons: what a job asks of any source of unlearnable examples, made here or elsewhere."""
 
 from __future__ import annotations
 
@@ -7,43 +7,53 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int64, UInt8
-from torch import Tensor
+
+from unlearnable.data.samples import Samples
 
 
-class Method(ABC):
-    """Turns clean training images into those to train on."""
+class Poison(ABC):
+    """Turns clean training samples into those to train on.
+
+    Methods for images derive from :class:`unlearnable.poisons.image.base.ImagePoison`, which adds a budget, a share of
+    the images and the loop that writes them.
+    """
 
     #: Whether the result is worth keeping in the store; not for what is read or returned as it is.
     stored: ClassVar[bool] = True
-    #: Whether it is made against a classification, so that data without one will not do.
-    needs_classes: ClassVar[bool] = True
-    #: Whether it is made against all tasks of the data; it then has `for_targets(targets, tasks)`.
-    takes_tasks: ClassVar[bool] = False
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Files whose content the result depends on."""
         return ()
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
-        """Checks the arguments against the data; nothing to check unless a method says so.
+    def check(self, samples: Samples) -> None:
+        """Checks the arguments against the samples, before any long work; nothing to check unless a method says so.
 
         Raises:
             ValueError: if they do not go together.
         """
-        del images, labels, num_classes
+        del samples
 
     @abstractmethod
     def apply(
         self,
-        images: UInt8[Tensor, "n c h w"],
-        labels: Int64[Tensor, " n"],
+        samples: Samples,
         *,
-        num_classes: int,
         seed: int,
         device: str | torch.device = "cpu",
         progress: bool = False,
         work_dir: Path | None = None,
-    ) -> UInt8[Tensor, "n c h w"]:
-        """Returns the poisoned images: row i poisons row i, on the 8-bit grid."""
+    ) -> Samples:
+        """Returns the poisoned samples, row i for row i; `samples` stay as they are.
+
+        Args:
+            samples: The clean training set; its inputs may be memory-mapped.
+            seed: Same seed, same result (on the same kind of device).
+            device: Where to compute.
+            progress: Whether to show progress bars on a terminal.
+            work_dir: Folder for intermediate results, private to exactly this call's arguments. When it survives an
+                interruption, the next call goes on from there; large results are memory-mapped into it.
+
+        Raises:
+            ValueError: if arguments and samples do not go together, see :meth:`check`.
+        """

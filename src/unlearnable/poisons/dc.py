@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.data.samples import Samples
+from unlearnable.options import Number, existing_file, number, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
 from unlearnable.poisons.image.budget import Norm, project
 from unlearnable.poisons.image.surrogate import NetFactory, build, channels_last, freeze
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, images_of
 from unlearnable.poisons.image.unet import UNet
 
 
-class DC(Poison):
+class DC(ImagePoison):
     """DeepConfuse: a network that writes the noise, trained against the course of a victim's training.
 
     From `Learning to Confuse: Generating Training Time Adversarial Data with Auto-Encoder
@@ -33,11 +34,15 @@ class DC(Poison):
     trajectory first and goes through it afterwards; since the trajectory depends on the old ξ alone, both run side by
     side here with the same result and without the store.
 
+    The public code's victim for CIFAR-10 is a VGG-11 with a bottleneck of two channels, and it keeps the generator whose
+    victim has the lowest accuracy on the test set. Here the victim is the `surrogate`, and the last generator is kept:
+    no test image is looked at.
+
     Args:
         surrogate: Builds the victim; called as `surrogate(num_classes=k)`.
-        radius: ρ, see `Poison`.
+        radius: ρ, see `ImagePoison`.
         norm: `linf`, as in the paper, where the generator's output is in [−ρ, ρ]; others project it.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         trials: Trials T; the paper's are 500, the public code's up to 1,000.
         epochs: Epochs of the victim in each trial; the public code's are 20 on CIFAR-10 and 1 on MNIST.
         lr: α_f of the victim's plain gradient steps.
@@ -45,50 +50,47 @@ class DC(Poison):
         width: Channels of the generator's first stage; the public code's are 64.
         generator_path: A trained generator's state dict, such as the public benchmark's; then no training.
         train_batch_size: Batch size of victim and generator; the public code's are 256 on CIFAR-10 and 64 on MNIST.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
         surrogate: NetFactory,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         trials: int = 10,
         epochs: int = 1,
-        lr: float = 0.01,
-        generator_lr: float = 1e-4,
+        lr: Number = 0.01,
+        generator_lr: Number = 1e-4,
         width: int = 16,
         generator_path: str | Path | None = None,
         train_batch_size: int = 64,
         batch_size: int = 256,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        at_least_one(trials=trials, epochs=epochs, width=width, train_batch_size=train_batch_size)
-        positive(lr=lr, generator_lr=generator_lr)
         self.surrogate = surrogate
-        self.trials = trials
-        self.epochs = epochs
-        self.lr = lr
-        self.generator_lr = generator_lr
-        self.width = width
-        self.generator_path = None if generator_path is None else Path(generator_path)
-        self.train_batch_size = train_batch_size
-        if self.generator_path is not None and not self.generator_path.is_file():
-            raise FileNotFoundError(
-                f"`generator_path` must name a state dict saved by torch; {generator_path} is not there."
-            )
+        self.trials = whole("trials", trials)
+        self.epochs = whole("epochs", epochs)
+        self.lr = number("lr", lr, above=0)
+        self.generator_lr = number("generator_lr", generator_lr, above=0)
+        self.width = whole("width", width)
+        self.generator_path = (
+            None if generator_path is None else existing_file("generator_path", generator_path, what="a state dict")
+        )
+        self.train_batch_size = whole("train_batch_size", train_batch_size)
 
     @property
     @override
     def files(self) -> tuple[Path, ...]:
         return () if self.generator_path is None else (self.generator_path,)
 
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    @override
+    def check(self, samples: Samples) -> None:
         """Also checks that the images can be halved three times."""
-        super().check(images, labels, num_classes)
-        height, width = images.shape[2:]
+        super().check(samples)
+        height, width = images_of(samples).shape[2:]
         if height % 8 or width % 8:
             raise ValueError(
                 f"DC's generator halves images three times and needs sides divisible by 8; got {height}×{width}."

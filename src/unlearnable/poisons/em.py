@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.options import Number, number, switch, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.descent import descend, random_start
 from unlearnable.poisons.image.surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class EM(Poison):
+class EM(ImagePoison):
     """Error-minimising noise: the training loss falls before the network has learnt anything from the images.
 
     From `Unlearnable Examples: Making Personal Data Unexploitable <https://arxiv.org/abs/2101.04898>`_ (Huang et al.,
@@ -27,13 +27,14 @@ class EM(Poison):
         δ ← Π_ρ(δ − α·sign ∇_δ L(f_θ(x + δ), y)),
 
     until the surrogate's accuracy on x + δ exceeds λ. The class-wise form has one δ per class, whose gradient is that
-    of the class's images in the batch; the public code averages the images' separate noises instead.
+    of the class's images in the batch; the public code averages the images' separate noises instead. δ starts at random
+    in the ball; the public code's starts at zero.
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: ρ, see `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: ρ, see `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         classwise: One noise per class instead of one per image.
         surrogate_steps: M, batches that the surrogate trains for in each round.
         noise_steps: T, descent steps for the noise in each round.
@@ -44,48 +45,38 @@ class EM(Poison):
         max_rounds: Rounds after which the noise is taken as it is.
         lr: Learning rate of the surrogate (SGD, momentum 0.9, weight decay 5e-4).
         train_batch_size: Batch size of the surrogate.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
         surrogate: NetFactory,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         classwise: bool = False,
         surrogate_steps: int = 10,
         noise_steps: int = 20,
-        step_size: float | None = None,
-        stop_accuracy: float = 0.99,
+        step_size: Number | None = None,
+        stop_accuracy: Number = 0.99,
         min_rounds: int = 1,
         max_rounds: int = 50,
-        lr: float = 0.1,
+        lr: Number = 0.1,
         train_batch_size: int = 128,
         batch_size: int = 256,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        at_least_one(
-            surrogate_steps=surrogate_steps,
-            noise_steps=noise_steps,
-            min_rounds=min_rounds,
-            max_rounds=max_rounds,
-            train_batch_size=train_batch_size,
-        )
-        if not 0 < stop_accuracy <= 1:
-            raise ValueError(f"`stop_accuracy` must lie in (0, 1]; got {stop_accuracy}.")
         self.surrogate = surrogate
-        self.classwise = classwise
-        self.surrogate_steps = surrogate_steps
-        self.noise_steps = noise_steps
-        self.step_size = radius / 10 if step_size is None else step_size
-        self.stop_accuracy = stop_accuracy
-        self.min_rounds = min_rounds
-        self.max_rounds = max_rounds
-        self.lr = lr
-        self.train_batch_size = train_batch_size
-        positive(lr=lr, step_size=self.step_size)
+        self.classwise = switch("classwise", classwise)
+        self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
+        self.noise_steps = whole("noise_steps", noise_steps)
+        self.step_size = self.radius / 10 if step_size is None else number("step_size", step_size, above=0)
+        self.stop_accuracy = number("stop_accuracy", stop_accuracy, above=0, at_most=1)
+        self.min_rounds = whole("min_rounds", min_rounds)
+        self.max_rounds = whole("max_rounds", max_rounds)
+        self.lr = number("lr", lr, above=0)
+        self.train_batch_size = whole("train_batch_size", train_batch_size)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Runs the alternation to its end; what is left for a batch is to look its noise up."""
@@ -94,10 +85,10 @@ class EM(Poison):
         fabric = make_fabric(data.device)
         optimizer: Any = sgd(net, self.lr)
         model, optimizer = fabric.setup(net, optimizer)
-        for number in data.bar(range(self._resume(data, net, optimizer, noise), self.max_rounds), "EM: rounds"):
+        for turn in data.bar(range(self._resume(data, net, optimizer, noise), self.max_rounds), "EM: rounds"):
             model.train()
             # A stream per round, so that a resumed generation meets the same batches.
-            batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", number))
+            batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", turn))
             for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
                 images = (batch.images + self._look_up(noise, batch)).clamp_(0, 1)
                 optimizer.zero_grad(set_to_none=True)
@@ -108,8 +99,8 @@ class EM(Poison):
                 for batch in data.batches(self.batch_size):
                     self._descend(net, noise, batch)
                 _, accuracy = loss_and_accuracy(net, data, lambda batch: self._look_up(noise, batch))
-            stop = accuracy > self.stop_accuracy and number + 1 >= self.min_rounds
-            self._save(data, net, optimizer, noise, self.max_rounds if stop else number + 1)
+            stop = accuracy > self.stop_accuracy and turn + 1 >= self.min_rounds
+            self._save(data, net, optimizer, noise, self.max_rounds if stop else turn + 1)
             if stop:
                 break
         return lambda batch, generator: self._look_up(noise, batch)  # noqa: ARG005

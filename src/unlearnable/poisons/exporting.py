@@ -7,23 +7,24 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from unlearnable.data.modality.noise import describe
 from unlearnable.data.modality.picture import save_png
+from unlearnable.data.samples import Samples
+from unlearnable.poisons.image.training_set import classes_of, images_of
 
 ExportFormat = Literal["png", "parquet", "safetensors"]
 
 
 def check_export(export_format: str, folder: Path) -> None:
-    """Raises unless `export` could write there: call it before long work.
+    """Raises unless `export` could write there: to be called before long work.
 
     Raises:
         ValueError: If the format is unknown.
@@ -36,9 +37,8 @@ def check_export(export_format: str, folder: Path) -> None:
 
 
 def export(
-    clean: UInt8[Tensor, "n c h w"],
-    poisoned: UInt8[Tensor, "n c h w"],
-    labels: Int64[Tensor, " n"],
+    clean: Samples,
+    poisoned: Samples,
     folder: Path,
     *,
     export_format: ExportFormat,
@@ -58,8 +58,7 @@ def export(
 
     Args:
         clean: Clean images, to measure the budget that was used.
-        poisoned: Poisoned images.
-        labels: Their classes.
+        poisoned: The poisoned images, with the labels that are written: those of their first class task.
         folder: New or empty folder.
         export_format: One of the above.
         method: The poison's name, for the card.
@@ -72,18 +71,17 @@ def export(
         The folder.
 
     Raises:
-        ValueError: If the format is unknown or the shapes differ.
+        ValueError: If the format is unknown, the samples are no images or the shapes differ.
         FileExistsError: If the folder holds something.
     """
     check_export(export_format, folder)
+    before, after, labels = images_of(clean), images_of(poisoned), classes_of(poisoned)[0]
+    card = _card(before, after, labels, export_format, method, arguments, dataset, seed, class_names)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     partial.mkdir(parents=True)
     try:
-        {"png": _write_pngs, "parquet": _write_parquet, "safetensors": _write_safetensors}[export_format](
-            poisoned, labels, partial
-        )
-        card = _card(clean, poisoned, labels, export_format, method, arguments, dataset, seed, class_names)
         (partial / "README.md").write_text(card, encoding="utf-8")
+        _WRITERS[export_format](after, labels, partial)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -140,6 +138,13 @@ def _write_safetensors(poisoned: Tensor, labels: Tensor, folder: Path) -> None:
     save_file(tensors, folder / "poisoned.safetensors")
 
 
+_WRITERS: Mapping[str, Callable[[Tensor, Tensor, Path], None]] = {
+    "png": _write_pngs,
+    "parquet": _write_parquet,
+    "safetensors": _write_safetensors,
+}
+
+
 def _card(
     clean: Tensor,
     poisoned: Tensor,
@@ -153,9 +158,9 @@ def _card(
 ) -> str:
     used = describe(clean, poisoned)
     shape = "×".join(map(str, poisoned.shape[1:]))
-    told = json.dumps({name: _plain(value) for name, value in arguments.items()}, indent=2, ensure_ascii=False)
+    told = json.dumps(dict(arguments), indent=2, ensure_ascii=False, default=str)
     names = "" if class_names is None else f"\nClasses: {', '.join(class_names)}.\n"
-    path = {"png": "this folder", "parquet": "this folder", "safetensors": "poisoned.safetensors"}[export_format]
+    path = "poisoned.safetensors" if export_format == "safetensors" else "this folder"
     return f"""# {dataset}, made unlearnable by {method}
 
 {len(poisoned)} training images of {shape}, 8 bits per channel, in the order of the clean training set. Labels are the
@@ -180,11 +185,3 @@ labels `{digest(labels)}`.
 
 Read it back with `python run.py poison=folder poison.path=…` ({path}) and the same data set and subset.
 """
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

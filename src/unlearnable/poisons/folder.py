@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Int64, UInt8
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.poisons.base import Method
-from unlearnable.poisons.image.training_set import TrainingSet
-from unlearnable.poisons.imports.arrays import ARRAY_SUFFIXES, as_poisoned, load_array
+from unlearnable.data.samples import Samples
+from unlearnable.poisons.base import Poison
+from unlearnable.poisons.image.training_set import TrainingSet, images_of
+from unlearnable.poisons.imports.arrays import ARRAY_SUFFIXES, load_array
 from unlearnable.poisons.imports.image_files import (
     check_labels,
     image_files,
@@ -20,11 +21,17 @@ from unlearnable.poisons.imports.image_files import (
     numbered_files,
     read_images,
 )
+from unlearnable.poisons.imports.meaning import Kind, as_poisoned
+
+log = logging.getLogger(__name__)
 
 Format = Literal["auto", "pngs", "imagefolder", "parquet", "array"]
 
+_LARGE = 64
+"""Change of a pixel, in grey levels, that no usual budget allows: eight times 8/255."""
 
-class Folder(Method):
+
+class Folder(Poison):
     """Reads a poisoned training set, or noise, that was made elsewhere.
 
     The formats are those that peers exchange (docs/import.md describes each):
@@ -35,71 +42,83 @@ class Folder(Method):
     - `array`: one `.pt`, `.npy`, `.pkl` or `.safetensors` with noise per image or per class, or with images.
 
     Row i poisons row i of the clean set, so the data set and its subset must be those that the poison was made for;
-    count, shape, range and, where the format has them, labels are checked. Files are read as data alone: one that asks
-    for anything which could run code is refused.
+    count, shape, range and, where the format has them, labels are checked, and a change of most images that no usual
+    budget allows is warned of in the log. Files are read as data alone: one that asks for anything which could run code
+    is refused.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; `~` stands for the home folder.
         format: One of the formats, or `auto` to tell it from the path.
+        kind: What an array holds, `images` or `noise`; `auto` tells it by comparing with the clean images.
     """
 
     stored = False
 
-    def __init__(self, *, path: str | Path, format: Format = "auto") -> None:
-        self.path = Path(path)
-        if format not in get_args(Format):
-            raise ValueError(f"`format` must be one of {', '.join(get_args(Format))}; got {format!r}.")
+    def __init__(self, *, path: str | Path, format: Format = "auto", kind: Kind = "auto") -> None:
+        self.path = Path(path).expanduser()
+        for name, value, options in (("format", format, get_args(Format)), ("kind", kind, get_args(Kind))):
+            if value not in options:
+                raise ValueError(f"`{name}` must be one of {', '.join(options)}; got {value!r}.")
         if not self.path.exists():
             raise FileNotFoundError(f"`path` must name a file or folder with poisoned data; {self.path} is not there.")
         self.format: Format = _tell(self.path) if format == "auto" else format
+        self.kind: Kind = kind
+        if kind == "noise" and self.format != "array":
+            raise ValueError(f"`kind` says what an array holds; {self.path} ({self.format}) holds images.")
+
+    @override
+    def check(self, samples: Samples) -> None:
+        images_of(samples)
+        if self.format in ("imagefolder", "parquet") and samples.class_task is None:
+            raise ValueError(f"`format` {self.format} compares labels, and the data have no classes.")
 
     @override
     def apply(
         self,
-        images: UInt8[Tensor, "n c h w"],
-        labels: Int64[Tensor, " n"],
+        samples: Samples,
         *,
-        num_classes: int,
         seed: int,
         device: str | torch.device = "cpu",
         progress: bool = False,
         work_dir: Path | None = None,
-    ) -> UInt8[Tensor, "n c h w"]:
+    ) -> Samples:
         """Returns the poisoned images; the arguments are those of `Poison.apply`.
 
         Raises:
             ValueError: If the poison does not fit the clean set; the message names the file.
         """
+        self.check(samples)
+        data = TrainingSet(samples, seed, torch.device("cpu"), progress, work_dir)
+        poisoned = self._read(data)
+        _warn_if_large(data.images, poisoned, self.path)
+        return samples.replace(inputs=poisoned)
+
+    def _read(self, data: TrainingSet) -> Tensor:
         if self.format == "array":
-            array, found = load_array(self.path)
-            if found is not None:
-                check_labels(found.long(), labels, self.path)
-            return as_poisoned(array, images, labels, num_classes, self.path)
+            array, labels = load_array(self.path, data.shape)
+            if labels is not None and data.samples.class_task is not None:
+                check_labels(labels.long(), data.labels, self.path)
+            return as_poisoned(array, data.images, data.labels, data.num_classes, self.path, self.kind)
         if self.format == "parquet":
-            return self._read_parquet(images, labels)
+            return self._read_parquet(data)
         if self.format == "pngs":
             where = self.path / "data" if (self.path / "data").is_dir() else self.path
-            files = numbered_files(image_files(where), len(images), where)
+            files = numbered_files(image_files(where), len(data), where)
         else:
-            files = labelled_files(self.path, labels, num_classes)
-        data = TrainingSet(images, labels, num_classes, seed, torch.device("cpu"), progress, work_dir)
+            files = labelled_files(self.path, data.images, data.labels, data.num_classes)
         poisoned = data.room("folder")
         read_images(files, poisoned, data.bar)
         return poisoned
 
-    def _read_parquet(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _read_parquet(self, data: TrainingSet) -> Tensor:
         from unlearnable.data.hub import find_split, read_split
 
         files = [self.path] if self.path.is_file() else find_split(self.path, "train")
         if not files:
             raise ValueError(f"{self.path} must hold files named train-*.parquet; found none.")
-        found = read_split(
-            files,
-            label_columns=("label", "fine_label", "labels"),
-            shape=tuple(images.shape[1:]),  # type: ignore[arg-type]
-        )
-        check_labels(found.labels, labels, self.path)
-        return found.images
+        found = read_split(files, label_columns=("label", "fine_label", "labels"), shape=data.shape)
+        check_labels(found.labels, data.labels, self.path)
+        return images_of(found)
 
 
 def _tell(path: Path) -> Format:
@@ -120,3 +139,22 @@ def _tell(path: Path) -> Format:
     if any(sub.is_dir() and image_files(sub) for sub in path.iterdir()):
         return "imagefolder"
     raise ValueError(f"`path`: {path} holds no images and no parquet files; see docs/import.md for the formats.")
+
+
+def _warn_if_large(clean: Tensor, poisoned: Tensor, path: Path) -> None:
+    """Warns of images that are changed beyond any usual budget, which often are other images' poisons.
+
+    A pixel of a hundred may change by more: the few pixels of ℓ0 poisons do. Looked at is a sample of 2,048 images.
+    """
+    rows = torch.linspace(0, len(clean) - 1, min(2048, len(clean))).long()
+    change = (poisoned[rows].to(torch.int16) - clean[rows].to(torch.int16)).abs().amax(1).flatten(1)
+    beyond = (change > _LARGE).float().mean(1) > 0.01
+    if beyond.float().mean() > 0.5:
+        log.warning(
+            "%s changes %.0f %% of the images by more than %d/255, up to %d/255: far beyond usual budgets. Is row i "
+            "made for row i of this data set and subset? If not, all that follows is about other images.",
+            path,
+            100 * float(beyond.float().mean()),
+            _LARGE,
+            int(change.max()),
+        )

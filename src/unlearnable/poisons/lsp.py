@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.options import Number, number, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 _CACHE_BYTES = 2**28
 
 
-class LSP(Poison):
+class LSP(ImagePoison):
     """Linearly separable perturbations: coarse patches of colour, drawn from one Gaussian cluster per class.
 
     From `Availability Attacks Create Shortcuts <https://arxiv.org/abs/2111.00898>`_ (Yu et al., KDD 2022), Algorithm 2.
@@ -27,32 +27,29 @@ class LSP(Poison):
     budget: to length `radius` for ℓ2, to the largest entry `radius` for ℓ∞.
 
     Args:
-        radius: See `Poison`; the public code's ℓ2 budget is 6/255·√(c·h·w), 1.304 on 32×32 images.
+        radius: See `ImagePoison`; the public code's ℓ2 budget is 6/255·√(c·h·w), 1.304 on 32×32 images.
         norm: `l2` or `linf`.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         patch_size: p in pixels; None means a quarter of the height, 8 on 32×32 images.
         class_sep: s; half the edge of the cube that the clusters sit on.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "l2",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         patch_size: int | None = None,
-        class_sep: float = 10.0,
+        class_sep: Number = 10.0,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         if norm == "l0":
             raise ValueError("`norm` must be 'l2' or 'linf' for LSP, which changes every pixel; got 'l0'.")
-        if patch_size is not None:
-            at_least_one(patch_size=patch_size)
-        positive(class_sep=class_sep)
-        self.patch_size = patch_size
-        self.class_sep = class_sep
+        self.patch_size = None if patch_size is None else whole("patch_size", patch_size)
+        self.class_sep = number("class_sep", class_sep, above=0)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Draws the clusters."""

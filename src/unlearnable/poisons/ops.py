@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.options import Number
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import LEVELS, Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 Spread = Literal["variance", "std"]
 
 
-class OPS(Poison):
+class OPS(ImagePoison):
     """One-pixel shortcut: all images of a class get the same colour at the same place.
 
     From `One-Pixel Shortcut: on the Learning Preference of Deep Neural Networks
@@ -26,25 +27,26 @@ class OPS(Poison):
 
         G(σ, ξ) = E_{x ∈ D_k}[Σ_c |x_{σ,c} − ξ_c|] / Var_{x ∈ D_k}[Σ_c |x_{σ,c} − ξ_c|].
 
-    The public code divides by the standard deviation, taken over images and channels together, and that is the option
-    `spread="std"`. As there, no two classes get the same pixel with the same colour. Pixels tie where
-    the images of a class are constant, as in a black border; there the one nearest to the centre wins, the last that a
-    random crop loses.
+    The public code, and APBench's, divide by the standard deviation, taken over images and channels together: the option
+    `spread="std"`, which the paper's protocol takes (`experiment=cifar10`). Mean over variance is another, stronger
+    poison; figures of the two do not compare. As in the public code, no two classes get the same pixel with the same
+    colour. Pixels tie where the images of a class are constant, as in a black border; there the one nearest to the
+    centre wins, the last that a random crop loses.
 
     Args:
         radius: Number k of pixels per class (the paper's method is k = 1).
         norm: `l0`; the colours are extreme, so no other budget fits.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         spread: What the mean change is divided by.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
-        radius: float = 1,
+        radius: Number = 1,
         norm: Norm = "l0",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         spread: Spread = "variance",
         batch_size: int = 128,
     ) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from unlearnable.poisons.image.base import Perturb, Poison
+from unlearnable.options import Number, switch
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class RandomNoise(Poison):
+class RandomNoise(ImagePoison):
     """Random noise at the full budget, per image or per class: the baseline that every method has to beat.
 
     For ℓ∞ every entry is +radius or −radius with equal chance, the strongest such noise; for ℓ2 the direction is
@@ -20,24 +21,24 @@ class RandomNoise(Poison):
     unlearnable by itself (Huang et al., 2021, §4); sample-wise noise is not.
 
     Args:
-        radius: See `Poison`.
-        norm: See `Poison`.
-        fraction: See `Poison`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
         classwise: One noise per class instead of one per image.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         classwise: bool = True,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.classwise = classwise
+        self.classwise = switch("classwise", classwise)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Draws the classes' patterns, for the class-wise form."""

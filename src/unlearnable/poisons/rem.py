@@ -9,14 +9,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.poisons.checks import at_least_one, positive
-from unlearnable.poisons.image.augmentation import crop_and_flip
-from unlearnable.poisons.image.base import Perturb, Poison, save_atomically
+from unlearnable.data.modality.crop_flip import crop_and_flip
+from unlearnable.options import Number, number, switch, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
 from unlearnable.poisons.image.budget import Norm
-from unlearnable.poisons.image.descent import descend
+from unlearnable.poisons.image.descent import descend, random_start
 from unlearnable.poisons.image.surrogate import (
     NetFactory,
-    augmentation_padding,
     build,
     freeze,
     frozen,
@@ -26,7 +25,7 @@ from unlearnable.poisons.image.surrogate import (
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class REM(Poison):
+class REM(ImagePoison):
     """Robust error-minimising noise: also hides the images from adversarial training.
 
     From `Robust Unlearnable Examples: Protecting Data Against Adversarial Learning
@@ -35,78 +34,84 @@ class REM(Poison):
 
         min_θ Σ_i min_{‖δᵘ‖ ≤ ρᵤ} E_t max_{‖δᵃ‖ ≤ ρₐ} L(f_θ(t(x_i + δᵘ) + δᵃ), y_i)   (equation 8).
 
-    In every iteration the batch's δᵘ is found anew from zero by PGD, whose gradient is the mean over J draws of t,
-    each with its own PGD for δᵃ; then θ takes a step on t(x + δᵘ) + δᵃ. After the last iteration the noise of all
-    images is made against the final θ. t is a random crop and flip.
+    In every iteration the batch's δᵘ is found anew by PGD, whose gradient is the mean over J draws of t, each with its
+    own PGD for δᵃ; then θ takes a step on t(x + δᵘ) + δᵃ. Both δ start at random in their balls, as in the public code.
+    After the last iteration the noise of all images is made against the final θ. t is the random crop and flip that the
+    victims are trained with.
 
     An iteration costs about Kᵤ·J·(Kₐ + 1) passes, hundreds of times a training step. The paper's counts are 5,000
     iterations, Kᵤ = Kₐ = 10, J = 5, and step sizes ρ/5; the defaults here are what two CPU cores do in minutes.
 
     Args:
         surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: ρᵤ, see `Poison`.
+        radius: ρᵤ, see `ImagePoison`.
         adversarial_radius: ρₐ; None means half of ρᵤ, as 4/255 to 8/255. 0 leaves out the attack.
         norm: Norm of both budgets.
-        fraction: See `Poison`.
+        fraction: See `ImagePoison`.
         iterations: Training steps of θ.
         noise_steps: Kᵤ.
         adversarial_steps: Kₐ.
         samples: J.
         lr: Initial learning rate of θ, multiplied by 0.1 after two fifths and after four fifths of the iterations.
+        crop: Padding of t's random crop, in pixels; 0 for none.
+        flip: Whether t mirrors images at random.
         train_batch_size: Batch size of θ.
-        batch_size: See `Poison`.
+        batch_size: See `ImagePoison`.
     """
 
     def __init__(
         self,
         *,
         surrogate: NetFactory,
-        radius: float,
-        adversarial_radius: float | None = None,
+        radius: Number,
+        adversarial_radius: Number | None = None,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         iterations: int = 200,
         noise_steps: int = 5,
         adversarial_steps: int = 2,
         samples: int = 1,
-        lr: float = 0.1,
+        lr: Number = 0.1,
+        crop: int = 0,
+        flip: bool = False,
         train_batch_size: int = 128,
         batch_size: int = 256,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        at_least_one(iterations=iterations, noise_steps=noise_steps, samples=samples, train_batch_size=train_batch_size)
-        positive(lr=lr)
-        if adversarial_steps < 0:
-            raise ValueError(f"`adversarial_steps` must not be negative; got {adversarial_steps}.")
-        self.adversarial_radius = radius / 2 if adversarial_radius is None else adversarial_radius
-        if not 0 <= self.adversarial_radius < radius:
+        self.adversarial_radius = (
+            self.radius / 2
+            if adversarial_radius is None
+            else number("adversarial_radius", adversarial_radius, at_least=0)
+        )
+        if self.adversarial_radius >= self.radius:
             raise ValueError(
                 f"`adversarial_radius` must lie in [0, radius = {radius}): an attack as strong as the noise undoes it; "
                 f"got {adversarial_radius}."
             )
         self.surrogate = surrogate
-        self.iterations = iterations
-        self.noise_steps = noise_steps
-        self.adversarial_steps = adversarial_steps
-        self.samples = samples
-        self.lr = lr
-        self.train_batch_size = train_batch_size
+        self.iterations = whole("iterations", iterations)
+        self.noise_steps = whole("noise_steps", noise_steps)
+        self.adversarial_steps = whole("adversarial_steps", adversarial_steps, at_least=0)
+        self.samples = whole("samples", samples)
+        self.lr = number("lr", lr, above=0)
+        self.crop = whole("crop", crop, at_least=0)
+        self.flip = switch("flip", flip)
+        self.train_batch_size = whole("train_batch_size", train_batch_size)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains θ; the noise of each batch is then made against it."""
         net = build(self.surrogate, data)
-        padding = augmentation_padding(data)
         saved = None if data.work_dir is None else data.work_dir / "rem.pt"
         if saved is not None and saved.exists():
             net.load_state_dict(torch.load(saved, weights_only=True, map_location=data.device))
         else:
-            self._train(net, data, padding)
+            self._train(net, data)
             if saved is not None:
                 save_atomically(net.state_dict(), saved)
         freeze(net)
-        return lambda batch, generator: self._noise(net, batch, padding, generator)
+        return lambda batch, generator: self._noise(net, batch, generator)
 
-    def _train(self, net: nn.Module, data: TrainingSet, padding: int) -> None:
+    def _train(self, net: nn.Module, data: TrainingSet) -> None:
         fabric = make_fabric(data.device)
         optimizer: Any = sgd(net, self.lr)
         model, optimizer = fabric.setup(net, optimizer)
@@ -116,28 +121,28 @@ class REM(Poison):
         draws = data.stream("rem", "augment")
         for _, batch in zip(data.bar(range(self.iterations), "REM: iterations"), batches, strict=False):
             with frozen(net):
-                noise = self._noise(net, batch, padding, draws)
-                seen = crop_and_flip((batch.images + noise).clamp_(0, 1), draws, padding=padding)
-                seen = seen + self._attack(net, seen, batch.labels)
+                noise = self._noise(net, batch, draws)
+                seen = self._transform((batch.images + noise).clamp_(0, 1), draws)
+                seen = seen + self._attack(net, seen, batch.labels, draws)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(F.cross_entropy(model(seen), batch.labels))
             optimizer.step()
             schedule.step()
 
-    def _noise(self, net: nn.Module, batch: Batch, padding: int, generator: Generator) -> Tensor:
+    def _noise(self, net: nn.Module, batch: Batch, generator: Generator) -> Tensor:
         """δᵘ for a batch: the min-max-min problem's inner minimum for a fixed θ."""
 
         def objective(images: Tensor) -> Tensor:
             losses = []
             for _ in range(self.samples):
-                seen = crop_and_flip(images, generator, padding=padding)
-                attacked = seen + self._attack(net, seen.detach(), batch.labels)
+                seen = self._transform(images, generator)
+                attacked = seen + self._attack(net, seen.detach(), batch.labels, generator)
                 losses.append(F.cross_entropy(net(attacked), batch.labels, reduction="sum"))
             return torch.stack(losses).mean()
 
         return descend(
             batch.images,
-            torch.zeros_like(batch.images),
+            random_start(batch.images, self.radius, self.norm, generator),
             objective,
             radius=self.radius,
             norm=self.norm,
@@ -145,14 +150,17 @@ class REM(Poison):
             step_size=self.radius / min(5, max(1, self.noise_steps / 2)),
         )
 
-    def _attack(self, net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """δᵃ for transformed images: PGD that raises the loss."""
-        noise = torch.zeros_like(images)
+    def _transform(self, images: Tensor, generator: Generator) -> Tensor:
+        """A draw of t for every image."""
+        return crop_and_flip(images, crop=self.crop, flip=self.flip, generator=generator)
+
+    def _attack(self, net: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
+        """δᵃ for transformed images: PGD from a random start that raises the loss."""
         if self.adversarial_radius == 0:
-            return noise
+            return torch.zeros_like(images)
         return descend(
             images,
-            noise,
+            random_start(images, self.adversarial_radius, self.norm, generator),
             lambda seen: -F.cross_entropy(net(seen), labels, reduction="sum"),
             radius=self.adversarial_radius,
             norm=self.norm,

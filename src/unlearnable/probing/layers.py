@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -68,14 +69,15 @@ def flatten(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
 
 
 def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[Layer, ...]:
-    """The layers of ``model`` that SAL is measured for, in the model's order.
+    """The layers of ``model`` that measures are taken of, in the model's order.
 
     Args:
         model: Any module.
         layers: One of
 
-            * ``"weights"``: the weight of every convolution, linear map, attention projection and embedding, one layer
-              a module (21 in a ResNet-18);
+            * ``"weights"``: the weight of every convolution, linear map, attention projection and embedding, and of
+              every other module without modules inside whose ``weight`` is a matrix, one layer a module (21 in a
+              ResNet-18). A warning names the matrices that are left out;
             * ``"blocks"``: the same weights, grouped by the first numbered container they lie in: ``layer1.0.conv1``
               and ``layer1.0.conv2`` are one layer ``layer1.0``; a weight outside of one stays alone;
             * patterns, such as ``["layer1.*", "fc"]``: the layers of ``"weights"`` whose names fit one of them
@@ -105,7 +107,15 @@ def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[La
     else:
         chosen = _matching(layers, named, everything)
     if not chosen:
-        raise ValueError("The model has no convolution, linear, attention or embedding weight to measure SAL for.")
+        raise ValueError("The model has no convolution, linear, attention or embedding weight, nor another that is a matrix.")
+    if layers in ("weights", "blocks"):
+        forgotten = _left_out(model, itertools.chain.from_iterable(chosen.values()))
+        if forgotten:
+            warnings.warn(
+                f"Measures leave out {', '.join(f'`{name}`' for name in forgotten)}: matrices that are not the `weight` of a "
+                "module. Name them in `layers` to measure them.",
+                stacklevel=3,
+            )
     return tuple(Layer(name, tuple(parameters)) for name, parameters in chosen.items())
 
 
@@ -114,20 +124,57 @@ def _weight_layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     found: dict[str, list[nn.Parameter]] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
-        attributes = next((names for kind, names in _MATRICES if isinstance(module, kind)), ())
-        weights = [(attribute, getattr(module, attribute, None)) for attribute in attributes]
+        weights = [(attribute, getattr(module, attribute, None)) for attribute in _matrices(module)]
         present = [(attribute, weight) for attribute, weight in weights if weight is not None]
         for attribute, weight in present:
-            if not isinstance(weight, nn.Parameter):
-                warnings.warn(
-                    f"SAL leaves out `{name}.{attribute}`: it is computed from other parameters (a parametrization). Name those "
-                    "in `layers` to measure them.",
-                    stacklevel=4,
-                )
-            elif id(weight) not in seen and weight.numel() > 0:
+            if isinstance(weight, nn.Parameter) and id(weight) not in seen and weight.numel() > 0:
                 seen.add(id(weight))
                 found[name if len(present) == 1 else f"{name}.{attribute}".lstrip(".")] = [weight]
     return found
+
+
+def _matrices(module: nn.Module) -> tuple[str, ...]:
+    """The attributes of ``module`` that hold a layer's matrix.
+
+    Of modules that are not known by their class, such as the ``Conv1D`` of GPT-2, this is the parameter ``weight`` if it
+    is a matrix and there are no modules inside, whose own weights would be meant.
+    """
+    known = next((names for kind, names in _MATRICES if isinstance(module, kind)), None)
+    if known is not None:
+        return known
+    weight = module._parameters.get("weight")
+    meant = weight is not None and _is_matrix(weight) and not _is_norm(module) and not any(module.children())
+    return ("weight",) if meant else ()
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    """Whether at least two axes are longer than 1: a vector that is shaped to be broadcast is none."""
+    return sum(length > 1 for length in parameter.shape) >= 2
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is called a norm, as `LayerNorm` and `BatchNorm2d` are; `NormLinear` is not."""
+    return re.search(r"norm(\dd)?$", type(module).__name__.lower()) is not None
+
+
+def _left_out(model: nn.Module, chosen: Iterable[nn.Parameter]) -> list[str]:
+    """Full names of the matrices that no layer has, without what is added or multiplied value by value.
+
+    That is told by names and shapes, for want of better: norm layers, biases, position vectors and whatever has an axis
+    of length 1 in front, as it is broadcast over samples.
+    """
+    taken = {id(parameter) for parameter in chosen}
+    return [
+        f"{name}.{own}".lstrip(".")
+        for name, module in model.named_modules()
+        for own, parameter in module._parameters.items()
+        if parameter is not None
+        and id(parameter) not in taken
+        and _is_matrix(parameter)
+        and parameter.shape[0] > 1
+        and not _is_norm(module)
+        and not any(word in own for word in ("bias", "pos"))
+    ]
 
 
 def _block(name: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 from unlearnable.probing.floor import keeps_floor
 from unlearnable.probing.layers import Layer, flatten
 from unlearnable.probing.replay import Replay
-from unlearnable.probing.trees import first_tensor, moved
+from unlearnable.probing.state import borrowed, unwrapped
+from unlearnable.probing.trees import first_tensor, mapped, moved, tensors
 
 LossFn = Callable[[Any, Any], Tensor]
 AccuracyFn = Callable[[Any, Any], "Tensor | float"]
@@ -84,16 +87,20 @@ class Probe:
         self.forwards = 0.0  # cost so far, in forward passes of the whole model over the whole probe
         self._whole: Probe | None = None
 
-    def first_batch(self) -> tuple[Any, Any]:
-        """Inputs and targets of the first batch."""
-        inputs, targets, _size = next(self.passes())
-        return inputs, targets
+    def prepare(self, *, replaying: bool) -> None:
+        """Learns from two samples of the first batch what passes cost, and checks the replay on them."""
+        if self.replay is None:
+            return
+        inputs, targets, size = next(self.passes())
+        if isinstance(inputs, Tensor) and all(t.ndim > 0 and len(t) == size for t in tensors(targets)):
+            inputs, targets = inputs[:2], mapped(targets, lambda tensor: tensor[:2])
+        self.replay.prepare(inputs, partial(self._judged, targets=targets), replaying=replaying)
 
     def checked_floor(self, floor: float | None) -> float | None:
         """``floor``, or ``None`` where the loss of the first batch can be seen to fall below it."""
         if floor is None:
             return None
-        inputs, targets = self.first_batch()
+        inputs, targets, _size = next(self.passes())
         with torch.no_grad():
             outputs = self.model(inputs)
         return floor if keeps_floor(self.loss_fn, outputs, targets, floor) else None
@@ -148,7 +155,7 @@ class Probe:
         count = 0
         for inputs, targets, size in self.passes():
             if use_replay and self.replay is not None:
-                self.replay.record(inputs)
+                self.replay.record(inputs, partial(self._judged, targets=targets))
             for index, point in enumerate(points):
                 with point.layer.at(weights[index]):
                     loss, outputs, gradient = self._at(point, inputs, targets, use_replay)
@@ -215,6 +222,12 @@ class Probe:
                 parameter.requires_grad_(False)
         return loss.detach(), outputs, gradient
 
+    def _judged(self, outputs: Any, *, targets: Any) -> Tensor:
+        """The loss, with whatever else is done with outputs."""
+        if self.accuracy_fn is not None:
+            self.accuracy_fn(outputs, targets)
+        return self._loss(outputs, targets)
+
     def _loss(self, outputs: Any, targets: Any) -> Tensor:
         loss = self.loss_fn(outputs, targets)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
@@ -237,15 +250,49 @@ class Probe:
         cost = float(use_replay)
         for point in points:
             rest = self.replay.share_after(point.layer) if self.replay is not None else 1.0
-            replayed = use_replay and self.replay is not None and self.replay.enabled[point.layer]
+            forward = self.replay.cost(point.layer) if use_replay and self.replay is not None else 1.0
             # Backward: the gradients of the activations behind the layer cost what their forward does.
-            cost += (rest if replayed else 1.0) + (rest if point.gradient else 0.0)
+            cost += forward + (rest if point.gradient else 0.0)
         self._count(cost)
 
     def _count(self, forwards: float) -> None:
         self.forwards += forwards
         if self._whole is not None and self.samples and self._whole.samples:
             self._whole.forwards += forwards * self.samples / self._whole.samples
+
+
+@contextmanager
+def probing(
+    model: nn.Module,
+    loss_fn: LossFn,
+    batches: Iterable[Any],
+    layers: Sequence[Layer],
+    *,
+    accuracy_fn: AccuracyFn | None = None,
+    seed: int = 0,
+    replaying: bool = True,
+) -> Iterator[Probe]:
+    """A probe of ``model``, which is given back as it was at the end: see :func:`borrowed`.
+
+    Args:
+        model: Called as ``model(inputs)``; wrappers of it for several devices, and compiled ones, are looked through.
+        loss_fn: See :class:`Probe`, also for the others.
+        batches: See there.
+        layers: The layers that are going to be perturbed, of ``model`` or of what it wraps.
+        accuracy_fn: See there.
+        seed: See there.
+        replaying: Whether to replay the activations before a perturbed layer.
+
+    Raises:
+        ValueError: If the batches are empty or not re-iterable.
+    """
+    model = unwrapped(model)
+    with borrowed(model):
+        replay = Replay(model, layers)
+        with replay.installed():
+            probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=replay)
+            probe.prepare(replaying=replaying)
+            yield probe
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,15 @@ batch, unperturbed, and keeps the outputs of the modules that finish before some
 modules return what was kept, and the model's own code between them runs as ever. No knowledge of the architecture is
 needed: when weights are used is read off from the operations that the model executes.
 
-Three things are checked rather than assumed, and lead to full forward passes (of that batch, or for that layer), never
-to another result: the modules are called in the recorded order; nothing that was kept is changed in place afterwards
-(where it is, a copy is kept); and for each layer a replay with changed weights gives the outputs of a full forward
-pass.
+What is skipped may have no effect but its outputs, for other runs lie between the recording and a replay, and what they
+left beside outputs is theirs. So in each recording a :class:`~unlearnable.probing.watch.Watch` looks at what modules leave
+behind, and those that do are run again in a replay, with what they contain replayed where it is clean. Beyond that, three
+things lead to full forward passes (of that batch, or for that layer), never to another result:
+
+* the modules are not called in the recorded order, or an error occurs;
+* numbers that weights of the layer went into are read by Python code: the model's path may turn on them;
+* on the first batch, a replay after another layer's replay does not give the outputs of a full pass. This is for what no
+  operation shows, such as counters.
 """
 
 from __future__ import annotations
@@ -21,25 +26,38 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from unlearnable.probing.layers import Layer
 from unlearnable.probing.trees import mapped, tensors
+from unlearnable.probing.watch import Call, Use, Watch
 
+#: What is done with a model's outputs for a batch: its loss.
+Judge = Callable[[Any], Tensor]
 
-@dataclass
-class _Call:
-    """One call of a module: when it began and ended, and the index of the first call after all that it contains."""
-
-    module: nn.Module
-    start: int
-    end: int = -1
-    after: int = -1
+_SHIFT = 0.05  # relative size of the perturbation that a layer's replay is checked with
 
 
 class _DivergedError(Exception):
     """The modules were not called as recorded."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a replay for one layer does.
+
+    Attributes:
+        use: When the layer is first used; −1 where it is not.
+        skips: The calls that return what was kept.
+        sound: Whether the recorded run shows what any run does, however the layer is perturbed.
+        cost: Part of a forward pass, by floating-point operations, that is not skipped.
+        share: The part from the layer's first use on.
+    """
+
+    use: int = -1
+    skips: frozenset[int] = frozenset()
+    sound: bool = False
+    cost: float = 1.0
+    share: float = 1.0
 
 
 class Replay:
@@ -56,14 +74,9 @@ class Replay:
         self.model, self.layers = model, layers
         self.enabled = dict.fromkeys(layers, True)
         self._handler: Callable[[nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any] | None = None
-        self._calls: list[_Call] = []
-        self._first_use: dict[Layer, int] = {}
-        self._share: dict[Layer, float] = dict.fromkeys(layers, 1.0)
-        self._keep: set[int] = set()  # calls whose outputs are kept
-        self._copy: set[int] = set()  # those that are changed in place later on, so that a copy is kept
-        self._kept: dict[int, Any] = {}
-        self._versions: dict[int, list[tuple[Tensor, int]]] = {}
-        self._recorded = False
+        self._typical = dict.fromkeys(layers, _Plan())  # of the first batch
+        self._copy: set[int] = set()  # calls whose outputs are changed in place later on, so that copies are kept
+        self._forget()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -83,72 +96,83 @@ class Replay:
                     module.__dict__.pop("forward", None)
                 else:
                     module.__dict__["forward"] = original
-            self._kept.clear()
-            self._versions.clear()
+            self._forget()
 
-    def prepare(self, inputs: Any, *, replaying: bool = True) -> None:
-        """Learns from a batch when each layer's weights are first used, and checks the replay of every layer on it.
+    def prepare(self, inputs: Any, judge: Judge, *, replaying: bool = True) -> None:
+        """Learns from a batch what replays cost, and checks them for every layer.
 
-        The batch is cut to two samples where it is a single tensor.
+        A layer is checked after a replay for another one, both perturbed, since that is what happens in use: skipped
+        modules do not renew what they left beside their outputs.
 
         Args:
-            inputs: A batch's inputs.
+            inputs: A batch's inputs; a few samples will do.
+            judge: Their loss, given the model's outputs.
             replaying: Whether to replay at all; without, this only learns what the passes cost.
         """
-        sample = inputs[:2] if isinstance(inputs, Tensor) else inputs
-        self._trace(sample)
-        if not replaying:
+        self.record(inputs, judge)
+        self._typical = dict(self._plans)
+        if not (replaying and self._recorded):
             self.enabled = dict.fromkeys(self.layers, False)
             return
-        with torch.no_grad():
-            for layer in self.layers:
-                # The weights in another order: a change that a normalisation behind the layer does not undo.
-                weights = layer.vector()
-                with layer.at(weights + 0.05 * weights.roll(1)):
-                    expected = list(tensors(self.model(sample)))
-                self.record(sample)
-                with layer.at(weights + 0.05 * weights.roll(1)):
-                    found = list(tensors(self.forward(layer, sample)))
-                same = len(found) == len(expected) and all(map(_close, found, expected))
-                self.enabled[layer] = self.enabled[layer] and same
+        by_use = sorted(self.layers, key=lambda layer: self._typical[layer].use)
+        for layer in self.layers:
+            expected = self._answers(partial(self.model, inputs), layer, judge)
+            self.record(inputs, judge)
+            try:
+                for other in [other for other in by_use if other is not layer][:1]:
+                    self._answers(partial(self.forward, other, inputs), other, judge)
+                found = self._answers(partial(self.forward, layer, inputs), layer, judge)
+            except Exception:  # not the model's own: the full pass had none
+                found = []
+            # Outputs in which no tensor is found can not be compared: there is the loss alone.
+            same = len(found) == len(expected) > 1 and all(map(_close, found, expected))
+            self.enabled[layer] = self.enabled[layer] and same
 
     def share_after(self, layer: Layer) -> float:
         """The part of a forward pass, by floating-point operations, from ``layer``'s first use on: in (0, 1]."""
-        return self._share[layer]
+        return self._typical[layer].share
+
+    def cost(self, layer: Layer) -> float:
+        """The part of a forward pass that is computed for ``layer`` where the batch was recorded: in (0, 1]."""
+        return self._typical[layer].cost if self.enabled[layer] else 1.0
 
     def pays(self, layers: Sequence[Layer]) -> bool:
         """Whether recording a batch and replaying it for points on ``layers`` costs less than full passes."""
-        shares = [self._share[layer] if self.enabled[layer] else 1.0 for layer in layers]
-        return 1 + sum(shares) < len(shares)
+        return 1 + sum(map(self.cost, layers)) < len(layers)
 
-    def record(self, inputs: Any) -> None:
-        """Runs the model as it stands and keeps what replays of this batch need."""
-        self._kept, self._versions, self._recorded = {}, {}, False
+    def record(self, inputs: Any, judge: Judge) -> None:
+        """Runs the model as it stands and keeps what replays of this batch need.
+
+        ``judge`` is watched like the model itself: it may read what modules left behind.
+        """
         while True:
-            cursor = _Cursor()
+            self._forget()
+            watch = Watch(self.layers)
             try:
-                with torch.no_grad(), self._handling(partial(self._record_call, cursor)):
-                    self.model(inputs)
-            except _DivergedError:
+                with torch.no_grad(), self._handling(partial(self._record_call, watch)), watch.watching():
+                    judge(self.model(inputs))
+            except Exception:
+                self._forget()  # full passes show whether it is the model's own
                 return
-            if cursor.index != len(self._calls):
-                return
-            overwritten = self._overwritten()
+            self._calls = watch.calls
+            self._plans = {layer: _planned(watch, layer) for layer in self.layers}
+            needed = frozenset[int]().union(*(plan.skips for plan in self._plans.values()))
+            self._kept = {index: kept for index, kept in self._kept.items() if index in needed}
+            overwritten = {i for i, kept in self._kept.items() if watch.written_after(kept, self._calls[i].end)}
             if not overwritten:
-                self._recorded = True
-                return
+                break
             self._copy |= overwritten
+        self._versions = {i: [(t, t._version) for t in tensors(kept)] for i, kept in self._kept.items()}
+        self._recorded = True
 
     def forward(self, layer: Layer, inputs: Any) -> Any:
         """The model's outputs for the recorded ``inputs``, with ``layer`` as it now stands."""
-        if not self._recorded or not self.enabled[layer]:
+        if not (self._recorded and self.enabled[layer] and self._plans[layer].sound):
             return self.model(inputs)
-        cursor = _Cursor()
-        use = self._first_use[layer]
         try:
-            with self._handling(partial(self._replay_call, cursor, use)):
+            with self._handling(partial(self._replay_call, _Cursor(), self._plans[layer])):
                 outputs = self.model(inputs)
-        except _DivergedError:
+        except Exception:
             self.enabled[layer] = False
             return self.model(inputs)
         if overwritten := self._overwritten():
@@ -157,39 +181,20 @@ class Replay:
             return self.model(inputs)
         return outputs
 
-    def _trace(self, inputs: Any) -> None:
-        self._calls.clear()
-        clock = _Clock(self.layers)
+    def _forget(self) -> None:
+        self._calls: list[Call] = []
+        self._plans: dict[Layer, _Plan] = dict.fromkeys(self.layers, _Plan())
+        self._kept: dict[int, Any] = {}
+        self._versions: dict[int, list[tuple[Tensor, int]]] = {}
+        self._recorded = False
 
-        def handle(
-            module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> Any:
-            call = _Call(module, clock.tick())
-            self._calls.append(call)
-            outputs = forward(*args, **kwargs)
-            call.end, call.after = clock.tick(), len(self._calls)
-            return outputs
-
-        with torch.no_grad(), self._handling(handle), clock:
-            self.model(inputs)
-        for layer in self.layers:
-            use, flops = clock.first_use.get(layer, (-1, 0))
-            self._first_use[layer] = use
-            self._share[layer] = 1 - flops / clock.flops if clock.flops else 1.0
-            self._keep |= set(self._replayed(use))
-
-    def _replayed(self, use: int) -> Iterator[int]:
-        """Outermost calls that have ended before ``use``."""
-        index = 0
-        while index < len(self._calls):
-            call = self._calls[index]
-            if call.start > use:
-                return
-            if call.end < use:
-                yield index
-                index = call.after
-            else:
-                index += 1
+    def _answers(self, run: Callable[[], Any], layer: Layer, judge: Judge) -> list[Tensor]:
+        """The tensors in a run's outputs and their loss, with ``layer`` perturbed."""
+        weights = layer.vector()
+        # The weights in another order: a change that a normalisation behind the layer does not undo.
+        with torch.no_grad(), layer.at(weights + _SHIFT * weights.roll(1)):
+            outputs = run()
+            return [*(tensor.clone() for tensor in tensors(outputs)), judge(outputs)]
 
     def _between(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -209,29 +214,22 @@ class Replay:
 
     def _record_call(
         self,
-        cursor: _Cursor,
+        watch: Watch,
         module: nn.Module,
         forward: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        index = cursor.index
-        if index >= len(self._calls) or self._calls[index].module is not module:
-            raise _DivergedError
-        cursor.index += 1
-        outputs = forward(*args, **kwargs)
-        if cursor.index != self._calls[index].after:
-            raise _DivergedError
-        if index in self._keep:
-            kept = mapped(outputs, Tensor.clone) if index in self._copy else outputs
-            self._kept[index] = kept
-            self._versions[index] = [(tensor, tensor._version) for tensor in tensors(kept)]
+        index = watch.enter(module)
+        outputs = watch.leave(index, forward(*args, **kwargs))
+        if watch.calls[index].whole:
+            self._kept[index] = mapped(outputs, Tensor.clone if index in self._copy else _itself)
         return outputs
 
     def _replay_call(
         self,
         cursor: _Cursor,
-        use: int,
+        plan: _Plan,
         module: nn.Module,
         forward: Callable[..., Any],
         args: tuple[Any, ...],
@@ -243,11 +241,11 @@ class Replay:
         if index >= len(self._calls) or self._calls[index].module is not module:
             raise _DivergedError
         call = self._calls[index]
-        if call.end < use:
+        if index in plan.skips:
             cursor.index = call.after
-            kept = self._kept[index]
-            return mapped(kept, Tensor.clone) if index in self._copy else kept
-        cursor.past_use = call.start > use
+            # New containers: the caller may add to them.
+            return mapped(self._kept[index], Tensor.clone if index in self._copy else _itself)
+        cursor.past_use = call.start > plan.use
         cursor.index += 1
         return forward(*args, **kwargs)
 
@@ -264,40 +262,29 @@ class _Cursor:
     past_use: bool = False
 
 
-class _Clock(TorchDispatchMode):
-    """Notes when the weights of each layer are first used, in the order of operations, and counts floating-point operations."""
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.time, self.flops = 0, 0
-        self.first_use: dict[Layer, tuple[int, int]] = {}  # time, operations before
-        self._owner = {_storage(p): layer for layer in layers for p in layer.parameters}
-
-    def tick(self) -> int:
-        """The next point in time."""
-        self.time += 1
-        return self.time
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        now = self.tick()
-        for tensor in tensors([args, kwargs or {}]):
-            layer = self._owner.get(_storage(tensor))
-            if layer is not None:
-                self.first_use.setdefault(layer, (now, self.flops))
-        outputs = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=outputs)
-        return outputs
+def _planned(watch: Watch, layer: Layer) -> _Plan:
+    use = watch.first_use.get(layer, Use(-1, 0))
+    skips, finished, skipped, index = [], 0, 0, 0
+    end_of_finished = 0
+    while index < len(watch.calls) and watch.calls[index].start <= use.time:
+        call = watch.calls[index]
+        before = call.end < use.time
+        if before and index >= end_of_finished:
+            finished, end_of_finished = finished + call.flops, call.after
+        if before and call.whole and not call.leaky:
+            skips.append(index)
+            skipped += call.flops
+            index = call.after
+        else:
+            index += 1
+    share = 1 - use.flops / watch.flops if watch.flops else 1.0
+    # Operations outside of modules are few: they count as if they were skipped.
+    again = (finished - skipped) / watch.flops if watch.flops else 0.0
+    return _Plan(use.time, frozenset(skips), layer not in watch.swayed, share + again, share)
 
 
-def _storage(tensor: Tensor) -> int | None:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (NotImplementedError, RuntimeError):  # sparse and other tensors without one
-        return None
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:

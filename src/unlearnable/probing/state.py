@@ -69,6 +69,13 @@ def borrowed(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module itself: wrappers would synchronise ranks, or run compiled code that can not be looked into."""
+    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) or hasattr(model, "_orig_mod"):
+        model = model._orig_mod if hasattr(model, "_orig_mod") else model.module  # type: ignore[assignment]
+    return model
+
+
 def _same_bits(left: Tensor, right: Tensor) -> bool:
     # NaN differs from itself: such a buffer is copied back, which is harmless.
     return left.shape == right.shape and torch.equal(left, right)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,18 @@ def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
         items = {key: mapped(entry, change) for key, entry in tree.items()}
         return items if type(tree) is dict else type(tree)(items)  # type: ignore[call-arg]
     return tree
+
+
+def is_plain(tree: Any) -> bool:
+    """Whether ``tree`` is tensors, numbers, words and None in tuples, lists and dicts, so that nothing hides in it.
+
+    Objects of other classes, subclasses of containers among them, may have tensors where nobody looks.
+    """
+    if tree is None or isinstance(tree, Tensor | bool | int | float | complex | str):
+        return True
+    if type(tree) in (list, tuple) or (isinstance(tree, tuple) and hasattr(tree, "_fields")):
+        return all(map(is_plain, tree))
+    return type(tree) in (dict, OrderedDict) and all(map(is_plain, tree.values()))
 
 
 def tensors(tree: Any) -> Iterator[Tensor]:

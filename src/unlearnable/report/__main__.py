@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from unlearnable.report.build import build, build_compact, read
-    from unlearnable.report.sweep import print_tables
+    from unlearnable.report.terminal import print_tables
 
     try:
         records, aggregates = read(options.folders)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.files import write_atomically
-from unlearnable.report.across import write_across
-from unlearnable.report.sweep import write_summary
+from unlearnable.report.page import write_page
+from unlearnable.report.papers import write_figures
 from unlearnable.results.cells import Cell, cells
-from unlearnable.results.records import Records, read_sweeps
+from unlearnable.results.reading import read_sweeps
+from unlearnable.results.records import Records
+from unlearnable.results.rows import write_tables
 
 RUNS, CONFIGURATION = "runs.json", "configuration.json"
 _BULKY = ("config", "tasks", "reused")
@@ -33,16 +35,14 @@ def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) ->
     `runs.json` has every run's figures and SAL to five digits, without configurations; `configuration.json` has the
     resolved configuration of the first.
     """
-    from unlearnable.report.figures import write_figures
-
     folder.mkdir(parents=True, exist_ok=True)
-    written = [write_summary(folder, records, aggregates), *write_across(folder, records, aggregates)]
+    written = write_tables(folder, records, aggregates)
     runs = [_rounded({key: value for key, value in run.result.items() if key not in _BULKY}) for run in records.runs]
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # a line a run: small differences
     write_atomically(folder / RUNS, f"[\n{lines}\n]\n")
     if records.runs:
         write_atomically(folder / CONFIGURATION, json.dumps(_portable(records.runs[0].result["config"]), indent=1))
-    for path in write_figures(folder, records, aggregates):
+    for path in write_figures(folder, aggregates):
         if path.suffix == ".png":
             written.append(path)
         else:
@@ -66,10 +66,7 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
 
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:
     """Writes tables, `report.html` and `figures/` to `folder`; returns what was written, first `summary.csv` and the page."""
-    from unlearnable.report.figures import write_figures
-    from unlearnable.report.page import write_page
-
     folder.mkdir(parents=True, exist_ok=True)
-    written = [write_summary(folder, records, aggregates), write_page(folder, records, aggregates, title=title)]
-    written += write_across(folder, records, aggregates)
-    return [*written, *write_figures(folder / "figures", records, aggregates)]
+    summary, *more = write_tables(folder, records, aggregates)
+    page = write_page(folder, records, aggregates, title=title)
+    return [summary, page, *more, *write_figures(folder / "figures", aggregates)]

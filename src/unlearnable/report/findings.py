@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from unlearnable.report.sweep import pm
+from unlearnable.report.words import pm, signed
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import Comparison, stabilities
 from unlearnable.results.published import published
@@ -19,7 +19,7 @@ def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]
         return []
     first = compared[0]
     where = "" if len(compared) == 1 else f" ({first.title}; {len(compared)} settings in all)"
-    return [*_order(first, where), *_verdicts(first), *_against_accuracy(first), *_paper(first), *_stability(cells)]
+    return [*_order(first, where), *_verdicts(first), *_against_accuracy(first), *_reported(first), *_stability(cells)]
 
 
 def _order(first: Comparison, where: str) -> Iterator[str]:
@@ -61,27 +61,22 @@ def correlation_text(correlation: RankCorrelation) -> str:
     return f"{text}: these methods do not show whether UD and test accuracy order them alike"
 
 
-def signed(value: float) -> str:
-    """Two digits after the point, with a real minus sign."""
-    return f"{value:.2f}".replace("-", "−")
-
-
-def _paper(first: Comparison) -> Iterator[str]:
-    paper = {
+def _reported(first: Comparison) -> Iterator[str]:
+    reported = {
         cell.first.label: ud
         for cell in first.methods
         if (ud := published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud) is not None
     }
-    if len(paper) > 1:
-        ours = {name: first.distances[name] for name in paper}
-        agreement = rank_correlation(list(ours.values()), list(paper.values()))
-        seeds = min(len(cell.runs) for cell in first.methods if cell.first.label in paper)
+    if len(reported) > 1:
+        ours = {name: first.distances[name] for name in reported}
+        agreement = rank_correlation(list(ours.values()), list(reported.values()))
+        seeds = min(len(cell.runs) for cell in first.methods if cell.first.label in reported)
         few = " (one seed)" if seeds == 1 else ""
-        same = "the same order" if order(ours) == order(paper) else "another order"
+        same = "the same order" if order(ours) == order(reported) else "another order"
         # Two methods always agree or disagree fully.
         tau = f", Kendall's τ = {signed(agreement.tau)} over {agreement.n} methods" if agreement.n > 2 else ""
-        here, there = " < ".join(order(ours)), " < ".join(order(paper))
-        yield f"Order of UD, lowest first: here {here}; in the paper {there}: {same}{tau}{few}."
+        here, there = " < ".join(order(ours)), " < ".join(order(reported))
+        yield (f"Order of UD, lowest first: here {here}; as reported (unverified) {there}: {same}{tau}{few}.")
 
 
 def _stability(cells: Sequence[Cell]) -> Iterator[str]:
@@ -114,12 +109,36 @@ def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
         texts.append(
             f"{left_out} layer SALs were not finite (a loss overflowed); they are left out of both runs that UD compares."
         )
+    texts += _shortened(records) + _two_references(records)
     if records.repeated:
         texts.append(
             f"{len(records.repeated)} jobs repeat another job's setting and seed; the last one counts. Left out: "
             f"{', '.join(records.repeated[:5])}{' …' if len(records.repeated) > 5 else ''}."
         )
     return texts
+
+
+def _shortened(records: Records) -> list[str]:
+    """Runs that were compared with their reference over a part of the epochs only."""
+    shorter = [run for run in records.runs if run.result.get("epochs_not_compared")]
+    jobs = list(dict.fromkeys(run.job for run in shorter))
+    if not jobs:
+        return []
+    named = ", ".join(jobs[:5]) + (" …" if len(jobs) > 5 else "")
+    return [f"UD over the common epochs only, since one of the two runs stopped before the other: {named}."]
+
+
+def _two_references(records: Records) -> list[str]:
+    """Methods that are compared under one setting although their clean references are not the same training."""
+    found: dict[tuple[object, ...], dict[tuple[str, str], str]] = {}
+    for run in records.runs:
+        if run.reference is not None:
+            found.setdefault((*run.setting, run.seed), {}).setdefault(run.reference, run.job)
+    mixed = {jobs for seen in found.values() if len(seen) > 1 for jobs in [" and ".join(list(seen.values())[:2])]}
+    return [
+        f"{jobs} have the same options and seed but different clean references: code, data or machine changed between them."
+        for jobs in sorted(mixed)[:3]
+    ]
 
 
 def _failures(records: Records) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from unlearnable.report.chart import Chart
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Choice:
-    """One selectable state of a panel: a figure for each of its places, and a sentence about it."""
+    """One selectable state of a panel: a chart for each of its places, and a sentence about it."""
 
     label: str
-    charts: Sequence[go.Figure]
+    charts: Sequence[Chart]
     note: str = ""
 
 

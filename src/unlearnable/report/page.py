@@ -84,15 +84,19 @@ def _sections(records: Records, cells: Sequence[Cell]) -> list[Section]:
         sections.accuracy_section(compared, look),
         sections.sharpness_section(compared, look),
         sections.curves_section(compared, look),
+        sections_across.measures_section(compared),
         sections_across.sensitivity_section(cells, look),
-        sections_across.transfer_section(records, cells),
+        sections_across.transfer_section(cells),
         sections_across.tasks_section(records, cells, look),
     ]
-    return [*parts, Section("jobs", "Jobs", tables=[tables.jobs(records)])]
+    shown = [part for part in parts if part is not None]
+    return [*shown, Section("jobs", "Jobs", tables=[tables.jobs(records)])]
 
 
 def _figures(panel: Panel) -> list[list[Any]]:
-    return [[json.loads(chart.to_json()) for chart in choice.charts] for choice in panel.choices]
+    from unlearnable.report.render_plotly import draw
+
+    return [[json.loads(draw(chart).to_json()) for chart in choice.charts] for choice in panel.choices]
 
 
 def _packed(text: str) -> str:
@@ -124,7 +128,7 @@ def _facts(records: Records, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     if not cells:
         return []
     return [
-        ("jobs", str(len({run.folder for run in records.runs}) + len(records.failures))),
+        ("jobs", str(records.jobs)),
         ("data set", values("dataset")),
         ("model", values("model")),
         ("defence", values("defense")),

@@ -5,35 +5,35 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unlearnable.report import tables
-from unlearnable.report.charts import headline, sharpness
+from unlearnable.report.figures import curves, maps, methods
 from unlearnable.report.findings import correlation_text
 from unlearnable.report.layout import Choice, Image, Panel, Section
 from unlearnable.report.style import Look
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import Comparison, families
-from unlearnable.results.noise import PREVIEW
 from unlearnable.results.records import Records
 
 #: Above as many runs, SAL maps show one seed a method.
 _MOST_MAPS = 80
 _MOST_LANDSCAPES = 12
-_CURVES = ("test/acc", "train/acc", "train/loss")
 
 
 def headline_section(records: Records, compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """1: the table and UD as a picture."""
-    choices = [Choice(one.title, [headline.distance_chart(one.cells, looks)]) for one in compared if one.methods]
+    """The table and UD as a picture."""
+    choices = [Choice(one.title, [methods.distances(one, looks)]) for one in compared if one.methods]
     panel = Panel(
         "distances",
         "UD of each method",
         "Tick marks are single seeds, each against the clean run of its seed. The grey band spans the UDs of clean runs "
-        "against clean runs with other seeds: a method inside it may be chance.",
+        "against clean runs with other seeds: a method inside it may be chance. Published UDs are as reported and unverified.",
         choices,
     )
     notes = [] if choices else ["No poisoned job has a result yet."]
+    notes += tables.remarks(compared)
     return Section(
         "table",
         "Methods",
@@ -44,15 +44,16 @@ def headline_section(records: Records, compared: Sequence[Comparison], looks: Ma
 
 
 def accuracy_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """2: UD beside accuracy, and whether one says what the other does not."""
+    """UD beside accuracy, and whether one says what the other does not."""
     choices = []
     for one in compared:
-        if not any(math.isfinite(cell.figure("test_acc")[0]) for cell in one.methods):
+        chart = methods.accuracy(one, looks)
+        if chart is None or not one.methods:
             continue
         correlation = one.correlation()
         enough = not math.isnan(correlation.rho)
         note = f"{correlation_text(correlation)}." if enough else "Fewer than three methods: no rank correlation."
-        choices.append(Choice(one.title, [headline.accuracy_chart(one.cells, looks)], note))
+        choices.append(Choice(one.title, [replace(chart, title="")], note))
     panel = Panel(
         "accuracy",
         "UD against test accuracy",
@@ -65,7 +66,7 @@ def accuracy_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) 
 
 
 def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """3: SAL by layer and epoch, learnable layers, the distribution."""
+    """SAL by layer and epoch, learnable layers, the distribution."""
     runs = [
         (one, cell, run) for one in compared for cell in one.methods for run in sorted(cell.runs, key=lambda r: r.seed)
     ]
@@ -77,13 +78,13 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
         notes.append(f"The SAL maps show one seed a method, {len(runs)} in all; result.json of each job has its own.")
     if not runs:
         return Section("sal", "Sharpness-aware learnability", notes=["No poisoned job has a result yet."])
-    maps = []
+    choices = []
     for one, cell, run in runs:
         where = "" if len(compared) == 1 else f" · {one.title}"
-        maps.append(
+        choices.append(
             Choice(
                 f"{cell.first.label} · seed {run.seed}{where}",
-                sharpness.sal_maps(run),
+                maps.sal_maps(run),
                 f"UD {run.result['ud']:.3f}." if run.result["ud"] is not None else "",
             )
         )
@@ -97,7 +98,7 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
                 "SAL by layer and epoch",
                 "One logarithmic colour scale for both. A dot marks a learnable layer (SAL > β); β is marked on the scale. "
                 "UD is the number of dots on the right over the number on the left.",
-                maps,
+                choices,
                 "Run",
                 ("clean reference", "poisoned"),
             ),
@@ -106,14 +107,14 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
                 "Learnable layers over epochs",
                 "Mean over the seeds, ± standard deviation as a band. UD is the ratio of the areas under a method's line and "
                 "the clean one.",
-                [Choice(one.title, [sharpness.learnable_chart(one.cells, looks)]) for one in shown],
+                [Choice(one.title, [maps.learnable(one, looks)]) for one in shown],
             ),
             Panel(
                 "distribution",
                 "Distribution of SAL",
                 "All layers, epochs and seeds: quartiles, and whiskers from 2.5 % to 97.5 %. The dashed line is β, mean over "
                 "the seeds.",
-                [Choice(one.title, [sharpness.distribution_chart(one.cells, looks)]) for one in shown],
+                [Choice(one.title, [maps.distribution(one, looks)]) for one in shown],
             ),
         ],
         notes=notes,
@@ -121,9 +122,8 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
 
 
 def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """4: loss and accuracy curves, previews."""
-    known = {name for one in compared for cell in one.cells for epoch in cell.first.epoch_metrics for name in epoch}
-    metrics = [name for name in _CURVES if name in known] + sorted(known - set(_CURVES))
+    """Loss and accuracy curves, previews."""
+    metrics = curves.metrics_of([cell for one in compared for cell in one.cells])
     # Training does not depend on how SAL is measured: one comparison for each way of training is enough.
     trained = families(
         [cell for one in compared for cell in one.cells], free=("eps", "steps", "solver", "settings", "task")
@@ -132,7 +132,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     for title, family in trained.items():
         unique = list({cell.first.label: cell for cell in family}.values())
         where = "" if len(trained) == 1 else f" · {title}"
-        choices += [Choice(f"{metric}{where}", [sharpness.curve_chart(unique, looks, metric)]) for metric in metrics]
+        choices += [Choice(f"{metric}{where}", [curves.curve(unique, looks, metric)]) for metric in metrics]
     panel = Panel(
         "curves",
         "Learning curves",
@@ -142,7 +142,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     )
     cells = [cell for one in compared for cell in one.cells]
     images, around = previews(cells), landscapes(cells)
-    notes = [] if images else [f"No job has a preview of its poison ({PREVIEW})."]
+    notes = [] if images else ["No job has a picture of its poison."]
     if not around:
         notes.append(
             "The loss around a job's training: `python -m unlearnable.landscape JOB`, then build the page again."
@@ -152,13 +152,13 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
 
 
 def previews(cells: Sequence[Cell]) -> list[Image]:
-    """One preview for each poison on each data set."""
+    """One picture for each poison on each data set."""
     found: dict[tuple[str, str], Image] = {}
     for cell in cells:
         key = (str(cell.first.result["dataset"]), cell.first.label)
         for run in cell.runs:
-            path = run.folder / PREVIEW
-            if key not in found and path.exists():
+            path = run.folder / str(run.result.get("preview", "preview.png"))
+            if key not in found and path.suffix == ".png" and path.exists():
                 caption = f"{key[1]} on {key[0]}: clean, noise (scaled, grey is no change), poisoned; seed {run.seed}"
                 found[key] = Image(_source(path), f"Three rows of images: clean, noise of {key[1]}, poisoned", caption)
     return list(found.values())

@@ -8,29 +8,57 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.report import tables
-from unlearnable.report.charts import comparison as compare
-from unlearnable.report.charts._figure import heat
+from unlearnable.report.figures import across, maps, methods
 from unlearnable.report.layout import Choice, Panel, Section
-from unlearnable.report.style import DIVERGING, Look
+from unlearnable.report.style import Look
 from unlearnable.results.cells import Cell
-from unlearnable.results.comparison import axis_series, families, numeric_axes, stabilities, transfers
+from unlearnable.results.comparison import (
+    Comparison,
+    axis_series,
+    families,
+    measures_of,
+    numeric_axes,
+    stabilities,
+    transfers,
+)
 from unlearnable.results.records import Records
+
+#: Runs whose maps of a measure are shown at most.
+_MOST_MAPS = 40
+
+
+def measures_section(compared: Sequence[Comparison]) -> Section | None:
+    """Whatever was measured layer by layer beside SAL, clean beside poisoned; None if nothing was."""
+    cells = [cell for one in compared for cell in one.methods]
+    panels = []
+    for number, measure in enumerate(measures_of(cells)):
+        # A measure does not depend on how SAL is measured: of each job's task one map.
+        choices = [
+            Choice(f"{cell.first.label} · seed {run.seed}{_where(one, compared)}", maps.measure_maps(run, measure))
+            for one in compared
+            for cell in one.methods
+            for run in cell.runs
+            if measure in run.result.get("measures", {})
+        ][:_MOST_MAPS]
+        caption = f"{measure} after each epoch at which it was measured, one colour scale for both."
+        names = ("clean reference", "poisoned")
+        panels.append(Panel(f"measure-{number}", f"{measure} by layer and epoch", caption, choices, "Run", names))
+    return Section("measures", "Other measures", panels=panels) if panels else None
+
+
+def _where(one: Comparison, compared: Sequence[Comparison]) -> str:
+    return "" if len(compared) == 1 else f" · {one.title}"
 
 
 def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Section:
-    """5: UD over the settings of the measurement, and whether the order of methods is stable."""
+    """UD over the settings of the measurement, and whether the order of methods is stable."""
     panels: list[Panel] = []
     for axis in numeric_axes(cells):
         series = axis_series(cells, axis)
         if not series:
             continue
-        places = [place for points in series.values() for line in points.values() for place, _, _ in line]
-        spread_out = min(places) > 0 and max(places) / min(places) >= 5
-        title = {"eps": "ε", "steps": "SAL steps"}.get(axis, axis)
-        charts = [
-            Choice(name, [compare.axis_chart(methods, looks, axis=title, logarithmic=spread_out)])
-            for name, methods in series.items()
-        ]
+        title = across.NAMES.get(axis, axis)
+        charts = [Choice(name, [across.over_axis(lines, looks, axis)]) for name, lines in series.items()]
         caption = (
             f"UD when only {title} changes, ± standard deviation over the seeds. Lines that cross change the order of "
             "methods."
@@ -44,15 +72,13 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
                 len({cell.first.result["eps"] for cell in own}) > 1
                 and len({cell.first.result["steps"] for cell in own}) > 1
             ):
-                grids.append(
-                    Choice(method if title == "all jobs" else f"{method} · {title}", [compare.grid_chart(own)])
-                )
+                grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", [across.grid(own)]))
     if grids:
         panels.append(Panel("grid", "UD over ε × steps", "Mean ± standard deviation over the seeds.", grids, "Method"))
     stable = [
         Choice(
             title,
-            [compare.stability_chart(stability)],
+            [across.stability(stability)],
             f"Mean τ over all pairs {stability.mean_tau:.2f}." if not math.isnan(stability.mean_tau) else "",
         )
         for title, stability in stabilities(cells).items()
@@ -76,10 +102,9 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
     return Section("sensitivity", "Sensitivity", panels=panels, notes=notes)
 
 
-def transfer_section(records: Records, cells: Sequence[Cell]) -> Section:
-    """6: β from one data set or model, used on another."""
-    clean = {id(cell): records.clean_runs(cell.first) for cell in cells}
-    found = transfers(cells, clean)
+def transfer_section(cells: Sequence[Cell]) -> Section:
+    """β from one data set or model, used on another."""
+    found = transfers(cells)
     if not found:
         return Section(
             "transfer",
@@ -92,48 +117,34 @@ def transfer_section(records: Records, cells: Sequence[Cell]) -> Section:
     panels = []
     for number, (title, transfer) in enumerate(found.items()):
         where = "" if title == "all jobs" else f" ({title})"
-        choices = [Choice(method, [compare.transfer_chart(transfer, method)]) for method in transfer.methods]
+        choices = [Choice(method, [across.transfer(transfer, method)]) for method in transfer.methods]
         caption = (
             "Rows: where β comes from; columns: the runs that are compared. The diagonal is each setting's own UD; – means "
             "that no clean layer is above the foreign β."
         )
         panels.append(Panel(f"transfer-{number}", f"UD at a foreign β{where}", caption, choices, "Method"))
-        tau = heat(
-            transfer.tau,
-            columns=[f"on {name}" for name in transfer.settings],
-            rows=[f"β of {name}" for name in transfer.settings],
-            x="",
-            y="",
-            colours=DIVERGING[0],
-            low=-1,
-            high=1,
-            unit="Kendall's τ",
-        )
         if np.isfinite(transfer.tau).any():
             caption = "Kendall's τ between the methods' order at the foreign β and at the own one."
-            panels.append(
-                Panel(f"transfer-tau-{number}", f"Does the order survive?{where}", caption, [Choice("all", [tau])])
-            )
+            choices = [Choice("all", [across.transfer_order(transfer)])]
+            panels.append(Panel(f"transfer-tau-{number}", f"Does the order survive?{where}", caption, choices))
     return Section("transfer", "Transfer of β", panels=panels)
 
 
 def tasks_section(records: Records, cells: Sequence[Cell], looks: Mapping[str, Look]) -> Section:
-    """7: multi-task jobs: the per-task table and both conflict matrices."""
+    """Multi-task jobs: the per-task table and both conflict matrices."""
     multi = [cell for cell in cells if cell.first.result.get("tasks")]
     if not multi:
         return Section("tasks", "Tasks", notes=["No multi-task job here."])
     choices = [
-        Choice(title, [compare.tasks_chart(family, looks)]) for title, family in families(multi, free=("task",)).items()
+        Choice(title, [methods.task_distances(family, looks)])
+        for title, family in families(multi, free=("task",)).items()
     ]
     panels = [Panel("task-ud", "UD of each task", "Mean ± standard deviation over the seeds.", choices)]
     conflicts = {}
     for run in records.runs:
         conflict = run.result.get("conflict")
-        if conflict and run.folder not in conflicts:
-            charts = [
-                compare.conflict_chart(np.array(conflict[kind][-1], dtype=np.float64), conflict["tasks"])
-                for kind in ("sal", "gradient")
-            ]
+        if conflict and conflict["epochs"] and run.folder not in conflicts:
+            charts = [across.conflict(conflict[kind][-1], conflict["tasks"]) for kind in ("sal", "gradient")]
             conflicts[run.folder] = Choice(f"{run.label} · seed {run.seed} · {run.job}", charts)
     if conflicts:
         caption = (

@@ -33,8 +33,6 @@ _MARKERS = (
 _DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"), ("dashdot", "-."))
 
 CLEAN_COLOUR = "#444444"
-#: Marks what was published, in contrast to what was measured here.
-PUBLISHED_COLOUR = "#000000"
 #: Sequential and diverging colour maps that keep their order for colour-blind readers and in grey.
 SEQUENTIAL, DIVERGING = ("Cividis", "cividis"), ("PuOr", "PuOr")
 
@@ -47,11 +45,13 @@ class Look:
         colour: Of lines and markers.
         marker: Symbol.
         dash: Of lines.
+        hollow: Whether the marker is an outline.
     """
 
     colour: str
     marker: tuple[str, str]
     dash: tuple[str, str | tuple[int, tuple[int, ...]]]
+    hollow: bool = False
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
@@ -65,6 +65,11 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         )
     found["clean"] = Look(CLEAN_COLOUR, ("circle-open", "o"), ("longdash", (0, (8, 2))))
     return found
+
+
+#: Of single seeds, and of what was published in contrast to what was measured here.
+SEED = Look("#666666", ("line-ns-open", "|"), ("solid", "-"))
+PUBLISHED = Look("#000000", ("diamond-tall-open", "d"), ("solid", "-"), hollow=True)
 
 
 def faint(colour: str, alpha: float) -> str:

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from unlearnable.report.layout import Column, Entry, Row, Table
-from unlearnable.report.sweep import pm
+from unlearnable.report.words import pm
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import Comparison
-from unlearnable.results.published import published
+from unlearnable.results.published import Published, published
 from unlearnable.results.records import AXES, Failure, Records
 
 _Shown = Callable[[Cell], Entry]
@@ -32,18 +32,15 @@ def significant(value: float) -> Entry:
 def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Table:
     """Method × (UD ± spread, verdict, β, learnable layers, accuracies, budget used), the published figures beside."""
     cells = [cell for one in compared for cell in one.cells]
-    setting = {id(cell): one.title for one in compared for cell in one.cells}
     columns = {
         name: shown
         for name, shown in _columns(cells).items()
         if name in ("method", "UD") or any(shown(cell).text != "–" for cell in cells)
     }
-    ordered = sorted(cells, key=lambda cell: (cell.is_clean, cell.ud if not math.isnan(cell.ud) else math.inf))
     rows = [
-        Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", setting[id(cell)])
+        Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", one.title)
         for one in compared
-        for cell in ordered
-        if setting[id(cell)] == one.title
+        for cell in sorted(one.cells, key=_lowest_first)
     ]
     for (poison, status), count in Counter((one.poison or one.job, one.status) for one in failures).items():
         entries = [Entry(poison, poison), Entry(f"{count} {status}", badge="no")]
@@ -54,26 +51,46 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
     )
 
 
+def remarks(compared: Sequence[Comparison]) -> list[str]:
+    """What is to be known of the published figures that the table shows."""
+    shown = {str(cell.first.result["poison"]): _published(cell) for one in compared for cell in one.methods}
+    texts = [
+        f"The published test accuracy of {name} is not comparable: {found.unlike}."
+        for name, found in sorted(shown.items())
+        if found.unlike and found.test_acc is not None
+    ]
+    if any(found.ud is not None for found in shown.values()):
+        texts.append(
+            'Published UDs are as reported, unverified: a secondary source puts TAP\'s 1.639 on a ViT, and "OPS lowest" '
+            "contradicts EM's 0.139."
+        )
+    return texts
+
+
+def _lowest_first(cell: Cell) -> tuple[bool, float]:
+    return cell.is_clean, cell.ud if not math.isnan(cell.ud) else math.inf
+
+
 _WORDS = ("method", "verdict", "settings", "dataset", "model", "task", "defense", "solver", "budget used", "seeds")
 _HINTS = {
     "UD": "Mean over the seeds, each against the clean run of its seed. Lower means more unlearnable, 1 means like clean data.",
-    "UD, paper": "Ye, Su and Qian (ICLR 2025), ResNet-18",
+    "UD, reported": "Ye, Su and Qian (ICLR 2025): as reported, unverified",
     "verdict": "Do the learnable layers of poisoned and clean runs differ in the mean? Two-sample t-test, 5 %.",
     "p": "Of that test",
     "clean vs clean": "UD of clean runs against clean runs with other seeds: what chance alone does",
     "β": "Learnability threshold, from the clean runs",
     "learnable layers": "Layers with SAL > β, mean over epochs and seeds",
     "of clean": "The clean runs' learnable layers",
-    "test acc, paper": "APBench (200 epochs, ResNet-18)",
+    "test acc, APBench": "200 epochs, ResNet-18; some are of another algorithm and not comparable",
     "budget used": "Largest norms over the training images",
 }
 
 
 def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
     axes = {
-        {"eps": "ε"}.get(axis, axis): _axis(place)
-        for place, axis in enumerate(AXES)
-        if axis != "poison" and len({cell.first.axes[place] for cell in cells}) > 1
+        {"eps": "ε"}.get(axis, axis): _axis(axis)
+        for axis in AXES[1:]
+        if len({cell.first.axis(axis) for cell in cells}) > 1
     }
     if any(cell.first.settings for cell in cells):
         # Long where unlike experiments are put together.
@@ -81,7 +98,7 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
     return {
         "method": lambda cell: Entry(cell.first.label, cell.first.label),
         "UD": lambda cell: number(cell.ud, cell.ud_std),
-        "UD, paper": lambda cell: _paper(cell, "ud"),
+        "UD, reported": _reported,
         "verdict": _verdict,
         "p": lambda cell: significant(math.nan if cell.is_clean or not cell.spread else cell.spread.p_value),
         "clean vs clean": lambda cell: (
@@ -94,7 +111,7 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
         "test acc": lambda cell: number(*cell.figure("test_acc"), percent=True),
         "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
-        "test acc, paper": lambda cell: _paper(cell, "test_acc", percent=True),
+        "test acc, APBench": _apbench,
         "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
         "budget used": _budget,
         "seeds": lambda cell: Entry(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
@@ -102,13 +119,25 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
     }
 
 
-def _axis(place: int) -> _Shown:
-    return lambda cell: Entry(str(cell.first.axes[place]), str(cell.first.axes[place]))
+def _axis(name: str) -> _Shown:
+    return lambda cell: Entry(str(cell.first.axis(name)), str(cell.first.axis(name)))
 
 
-def _paper(cell: Cell, name: str, *, percent: bool = False) -> Entry:
-    value = getattr(published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])), name)
-    return Entry("–") if value is None else number(value, percent=percent, digits=3)
+def _published(cell: Cell) -> Published:
+    return published(str(cell.first.result["dataset"]), str(cell.first.result["poison"]))
+
+
+def _reported(cell: Cell) -> Entry:
+    value = _published(cell).ud
+    return Entry("–") if value is None else Entry(f"{value:.3f}, unverified", repr(value))
+
+
+def _apbench(cell: Cell) -> Entry:
+    found = _published(cell)
+    if found.test_acc is None:
+        return Entry("–")
+    shown = number(found.test_acc, percent=True)
+    return Entry(f"{shown.text}, not comparable", shown.key) if found.unlike else shown
 
 
 def _verdict(cell: Cell) -> Entry:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unlearnable.report.across import TRANSFER, command, print_transfer, transfer_rows
+from unlearnable.report.commands import show_and_write
+from unlearnable.report.terminal import print_transfer
+from unlearnable.results.rows import TRANSFER, transfer_rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Shows and writes the comparison; returns the exit code."""
     needs = "Only one data set and model in these jobs; give several sweeps, or sweep dataset= or model= (experiment=transfer)."
-    return command(TRANSFER, __doc__, print_transfer, transfer_rows, needs, arguments)
+    return show_and_write(
+        arguments, file=TRANSFER, description=__doc__, show=print_transfer, rows_of=transfer_rows, needs=needs
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from unlearnable.distances import DistanceSpread, distance_spread
-from unlearnable.results.records import AXES, Records, Run
+from unlearnable.results.records import Records, Run
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Cell:
 
     Attributes:
         runs: Its runs, one a seed.
-        spread: UD over the seeds and the verdict; None if it can not be had.
+        clean: Seed → SAL of the clean runs in its setting, `[T, L]`.
+        spread: UD over the seeds and the verdict; None if there is none.
         note: Why `spread` is None.
     """
 
     runs: Sequence[Run]
+    clean: Mapping[int, np.ndarray]
     spread: DistanceSpread | None
     note: str = ""
 
@@ -80,11 +84,12 @@ def cells(records: Records) -> list[Cell]:
 
 
 def _cell(records: Records, runs: Sequence[Run]) -> Cell:
+    clean = records.clean_runs(runs)
     try:
-        spread = distance_spread({run.seed: run.sal for run in runs}, records.clean_runs(runs[0]))
+        spread = distance_spread({run.seed: run.sal for run in runs}, clean)
     except ValueError as error:
-        return Cell(runs, None, f"no UD: {error}")
-    return Cell(runs, spread)
+        return Cell(runs, clean, None, f"no UD: {error}")
+    return Cell(runs, clean, spread)
 
 
 def _number(result: Mapping[str, Any], name: str) -> float:
@@ -95,48 +100,3 @@ def _number(result: Mapping[str, Any], name: str) -> float:
         known = [entry for entry in value if entry is not None]
         value = mean(known) if known else None
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-#: Figures of a job that are averaged over the seeds; `noise.…` is what the perturbation used of its budget.
-FIGURES = (
-    "beta",
-    "learnable_layers",
-    "clean_learnable_layers",
-    "train_acc",
-    "test_acc",
-    "test_acc_peak",
-    "clean_test_acc",
-    "test_metric",
-    "clean_test_metric",
-    "relative",
-    "noise.changed",
-    "noise.linf_max",
-    "noise.l2_max",
-    "noise.l0_max",
-)
-
-
-def row(cell: Cell) -> dict[str, Any]:
-    """A cell as one flat row; what is not known is NaN."""
-    first, spread = cell.first, cell.spread
-    figures = {name: cell.figure(name) for name in FIGURES}
-    return {
-        **dict(zip(AXES, first.axes, strict=True)),
-        "variant": first.variant,
-        "settings": first.settings,
-        "seeds": " ".join(map(str, cell.seeds)),
-        "ud": cell.ud,
-        "ud_std": cell.ud_std,
-        "clean_ud": spread.clean_mean if spread else math.nan,
-        "clean_ud_std": spread.clean_std if spread else math.nan,
-        "clean_seeds": " ".join(map(str, sorted({seed for pair in spread.clean_pairs for seed in pair})))
-        if spread
-        else "",
-        "p_value": math.nan if spread is None or cell.is_clean else spread.p_value,
-        "resolution": spread.resolution if spread else math.nan,
-        "verdict": cell.verdict,
-        **{name.replace(".", "_"): value for name, (value, _) in figures.items()},
-        **{f"{name.replace('.', '_')}_std": spread for name, (_, spread) in figures.items()},
-        "metric": first.result.get("metric", ""),
-        "seconds": cell.figure("seconds.total")[0],
-    }

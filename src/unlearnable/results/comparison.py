@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from unlearnable.results.cells import Cell
 from unlearnable.results.ranking import RankCorrelation, RankingStability, rank_correlation, ranking_stability
 from unlearnable.results.records import AXES
-from unlearnable.results.thresholds import Measured, Transfer, transfer_thresholds
+from unlearnable.results.thresholds import SettingRuns, Transfer, transfer_thresholds
 
 #: How an axis is said in titles.
 SAID: Mapping[str, str] = {"eps": "ε = {}", "steps": "{} steps", "task": "task {}", "defense": "defence {}"}
@@ -88,7 +86,7 @@ def families(cells: Sequence[Cell], *, free: Sequence[str]) -> dict[str, list[Ce
 
 
 def _place(cell: Cell, name: str) -> Any:
-    return cell.first.settings if name == "settings" else cell.first.axes[AXES.index(name)]
+    return cell.first.settings if name == "settings" else cell.first.axis(name)
 
 
 def numeric_axes(cells: Sequence[Cell]) -> list[str]:
@@ -142,22 +140,17 @@ def stabilities(cells: Sequence[Cell]) -> dict[str, RankingStability]:
     return found
 
 
-def transfers(cells: Sequence[Cell], clean_runs: Mapping[int, Mapping[int, np.ndarray]]) -> dict[str, Transfer]:
-    """Way of measuring → transfer of β between data sets, models and ways of training, where there are two or more.
-
-    Args:
-        cells: The cells.
-        clean_runs: `id` of a cell → seed → SAL of its clean runs.
-    """
+def transfers(cells: Sequence[Cell]) -> dict[str, Transfer]:
+    """Way of measuring → transfer of β between data sets, models and ways of training, where there are two or more."""
     found = {}
     for title, family in _by_part(cells, _measuring).items():
-        measured = {}
+        settings = {}
         for comparison in comparisons(family):
             methods = {cell.first.label: {run.seed: run.sal for run in cell.runs} for cell in comparison.methods}
             if methods:
-                measured[comparison.title] = Measured(clean_runs[id(comparison.methods[0])], methods)
-        if len(measured) > 1:
-            found[title] = transfer_thresholds(measured)
+                settings[comparison.title] = SettingRuns(comparison.methods[0].clean, methods)
+        if len(settings) > 1:
+            found[title] = transfer_thresholds(settings)
     return found
 
 
@@ -185,3 +178,8 @@ def _training(cell: Cell) -> dict[str, Any]:
 def _told(cell: Cell, *, measuring: bool) -> str:
     options = _options(cell).items()
     return ", ".join(f"{name}={value}" for name, value in options if name.startswith("sal.") == measuring)
+
+
+def measures_of(cells: Sequence[Cell]) -> list[str]:
+    """The measures beside SAL that some run of these cells has."""
+    return list(dict.fromkeys(name for cell in cells for run in cell.runs for name in run.result.get("measures", {})))

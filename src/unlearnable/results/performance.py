@@ -1,21 +1,16 @@
-"""What a multi-task job adds to `result.json`: each task by its own metric, Δ_m, the conflict matrices and their pictures."""
+"""What a multi-task job adds to `result.json`: each task by its own metric, Δ_m and the conflict matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
-from unlearnable.measures.conflict import draw_conflict, sal_conflict
+from unlearnable.measures.base import Measured
 from unlearnable.results.relative import delta_m, relative_performance
-
-if TYPE_CHECKING:
-    from unlearnable.stages import MeasuredRun
-
-#: The heat maps' file in the job's folder.
-HEAT_MAPS = "conflict.png"
+from unlearnable.results.run import CONFLICT, SAL, MeasuredRun
 
 
 def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
@@ -23,15 +18,16 @@ def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[st
 
     Empty for what has no metric of its own, such as the joint loss.
     """
-    metric = run.metrics.get(task)
-    if metric is None:
+    if task not in run.tasks:
         return {}
-    key = _key(task, metric.name, run)
-    value, reference = (one.epochs[-1].metrics.get(key, float("nan")) for one in (run, clean))
-    series = [epoch.metrics.get(key, float("nan")) for epoch in run.epochs]
+    metric = run.tasks[task].metric
+    # With one task the module leaves the task's name out.
+    prefix = "test/" if len(run.tasks_of(SAL)) == 1 else f"test/{task}/"
+    series = [epoch.metrics.get(prefix + metric.name, float("nan")) for epoch in run.epochs]
+    value, reference = series[-1], clean.epochs[-1].metrics.get(prefix + metric.name, float("nan"))
     finite = [entry for entry in series if np.isfinite(entry)]
     best = max if metric.higher_is_better else min
-    prefix = key.removesuffix(metric.name)
+    last = run.epochs[-1].metrics
     return {
         "metric": metric.name,
         "higher_is_better": metric.higher_is_better,
@@ -39,54 +35,50 @@ def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[st
         "test_metric_peak": best(finite) if finite else None,
         "clean_test_metric": reference,
         "relative": relative_performance(value, reference, higher_is_better=metric.higher_is_better),
-        "test": {
-            name.removeprefix(prefix): entry
-            for name, entry in run.epochs[-1].metrics.items()
-            if name.startswith(prefix)
-        },
+        "test": {name.removeprefix(prefix): entry for name, entry in last.items() if name.startswith(prefix)},
     }
 
 
 def multi_task_figures(tasks: Mapping[str, Mapping[str, Any]], run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
     """Δ_m over the tasks and the conflict matrices `[epochs measured][tasks][tasks]`; empty for one task."""
-    if not run.conflict.history:
+    if len(tasks) == 1:
         return {}
-    return {
-        "delta_m": delta_m(figures["relative"] for figures in tasks.values() if "relative" in figures),
-        "conflict": _conflict(run),
-        "clean_conflict": _conflict(clean),
+    found: dict[str, Any] = {
+        "delta_m": delta_m(figures["relative"] for figures in tasks.values() if "relative" in figures)
     }
-
-
-def draw_heat_maps(result: Mapping[str, Any], folder: Path) -> Path | None:
-    """Draws the last epoch's conflict matrices into the job's folder; None for a job without."""
-    if "conflict" not in result:
-        return None
-    matrices = {
-        f"{title}, {kind}": np.array(result[key][kind][-1], dtype=np.float64)
-        for title, key in ((result["poison"], "conflict"), ("clean reference", "clean_conflict"))
-        for kind in ("sal", "gradient")
-        if title != "clean"  # a clean job is its own reference
-    }
-    path = folder / HEAT_MAPS
-    title = f"Conflict between tasks, epoch {result['conflict']['epochs'][-1]}: −1 opposed, 1 agreed"
-    draw_conflict(path, result["conflict"]["tasks"], matrices, title=title)
-    return path
+    for key, one in (("conflict", run), ("clean_conflict", clean)):
+        if one.epochs_of(CONFLICT):
+            found[key] = _conflict(one)
+    return found
 
 
 def _conflict(run: MeasuredRun) -> dict[str, Any]:
-    tasks = run.conflict.tasks
+    """Cosine similarities between tasks at the epochs at which both their gradients and their SAL were measured."""
+    tasks = run.tasks_of(CONFLICT)
+    epochs = [epoch for epoch in run.epochs_of(CONFLICT) if epoch in run.measured[SAL]]
     return {
-        "tasks": list(tasks),
-        "epochs": list(run.sal_epochs),
-        "sal": [
-            sal_conflict({task: run.sal[task][place] for task in tasks}).tolist()
-            for place in range(len(run.sal_epochs))
-        ],
-        "gradient": [run.conflict.history[epoch].tolist() for epoch in run.sal_epochs],
+        "tasks": tasks,
+        "epochs": epochs,
+        "sal": [sal_cosines([run.measured[SAL][epoch][task] for task in tasks]).tolist() for epoch in epochs],
+        "gradient": [[run.measured[CONFLICT][epoch][task].values.tolist() for task in tasks] for epoch in epochs],
     }
 
 
-def _key(task: str, metric: str, run: MeasuredRun) -> str:
-    """Where the module logged the metric: with one task the task's name is left out."""
-    return f"test/{metric}" if len(run.sal) == 1 else f"test/{task}/{metric}"
+def sal_cosines(measured: Sequence[Measured]) -> Float64[np.ndarray, "tasks tasks"]:
+    """Cosine similarity of tasks' SAL over the layers that all of them have (Ye et al., ICLR 2025): in [0, 1].
+
+    NaN where a task's SAL is zero or not finite.
+
+    Args:
+        measured: SAL of each task after one epoch.
+
+    Raises:
+        ValueError: if the tasks share no layer.
+    """
+    shared = [name for name in measured[0].names if all(name in other.names for other in measured)]
+    if not shared:
+        raise ValueError("The tasks have no layer in common, so that their SAL can not be compared.")
+    rows = np.array([[one.values[one.names.index(name)] for name in shared] for one in measured], dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, lengths, out=np.full_like(rows, np.nan), where=(lengths > 0) & np.isfinite(lengths))
+    return np.clip(unit @ unit.T, -1, 1)

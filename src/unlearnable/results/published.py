@@ -1,13 +1,15 @@
 """Published figures of the methods, shown beside measured ones; none of them decides anything.
 
-Test accuracies are of ResNet-18 class models on undefended poisons. Runs of one method repeat within several points
-only, and protocols differ, so these are orders of magnitude to compare with, not targets.
+UDs are as reported and unverified: a secondary source puts TAP's 1.639 on a ViT, and "OPS lowest" contradicts EM's
+0.139. Test accuracies are of ResNet-18 class models on undefended poisons. Runs of one method repeat within several
+points only, and protocols differ, so these are orders of magnitude to compare with, not targets. Some are of another
+algorithm than the one here and not to be compared with it at all; `unlike` says which and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -15,14 +17,16 @@ class Published:
     """What papers give for one method on one data set.
 
     Attributes:
-        ud: Unlearnable distance, `Ye, Su and Qian (ICLR 2025) <https://arxiv.org/abs/2509.08058>`_.
+        ud: Unlearnable distance, `Ye, Su and Qian (ICLR 2025) <https://arxiv.org/abs/2509.08058>`_, as reported.
         test_acc: Test accuracy in [0, 1] after 200 epochs, `APBench <https://arxiv.org/abs/2308.03258>`_.
         test_acc_iss: The same after 60 epochs, `Image Shortcut Squeezing <https://arxiv.org/abs/2301.13838>`_.
+        unlike: Why the accuracies are not comparable with the method of this name here; empty if they are.
     """
 
     ud: float | None = None
     test_acc: float | None = None
     test_acc_iss: float | None = None
+    unlike: str = ""
 
 
 _CIFAR10: Mapping[str, Published] = {
@@ -54,9 +58,16 @@ _IMAGENET100: Mapping[str, Published] = {
     "rem": Published(test_acc=0.0366),
     "lsp": Published(test_acc=0.3852),
 }
+_UNLIKE: Mapping[str, str] = {
+    "rem": "APBench's REM is another algorithm: EM's alternation restarted from adversarial noise, without the "
+    "expectation over transformations",
+    "dc": "the public generator is far longer trained, against a VGG-11 with a bottleneck, and chosen by test accuracy",
+    "ntga": "APBench takes the kernel of a convolutional net, this method that of a fully connected one",
+}
 _DATASETS = {"cifar10": _CIFAR10, "cifar100": _CIFAR100, "svhn": _SVHN, "imagenet100": _IMAGENET100}
 
 
 def published(dataset: str, poison: str) -> Published:
     """What papers give; empty for what they do not cover."""
-    return _DATASETS.get(dataset, {}).get(poison, Published())
+    found = _DATASETS.get(dataset, {}).get(poison, Published())
+    return replace(found, unlike=_UNLIKE.get(poison, "")) if found != Published() else found

@@ -1,52 +1,25 @@
-"""What sweeps left behind: each job's result or failure, read back, and grouped into the cells that only a seed apart."""
+"""What sweeps left behind: each job's result or failure, and the cells of runs that are equal but for the seed."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
-from unlearnable.results.result import RESULT
+from unlearnable.results.run import SAL
 
-#: The job's own word that it failed: `{"error": message, "overrides": […]}`.
+#: What a job that failed leaves: `{"error": message, "overrides": […], "choices": {…}}`.
 FAILED = "failed.json"
 
 #: What tells cells apart, besides options that only some of them set.
 AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver")
-
-# Parts of the configuration that change no figure, or are said by an axis.
-_SILENT = (
-    "seed",
-    "target_ud",
-    "store",
-    "logger",
-    "callbacks",
-    "choices",
-    "eps",
-    "steps",
-    "sal.eps",
-    "sal.steps",
-    "sal.solver",
-)
-_SAID_ELSEWHERE = ("dataset.budget.", "dataset.surrogate.", "dataset.protocol.")  # by the parts that take them over
-_POISONS = ("poison.", "poison_")  # options that only poisoned images depend on
-_SILENT_ENDS = (
-    "_target_",
-    "_partial_",
-    "accelerator",
-    "data_dir",
-    "download",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "log_every_n_steps",
-    "num_sanity_val_steps",
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +31,6 @@ class Run:
         folder: The job's folder.
         task: The task; of a single-task job the name of its task option.
         result: `result.json`, with the task's figures on top.
-        options: The rest of its configuration: option → value.
         variant: Options of the poison in which it differs from other runs with this poison, as `name=value, …`; often
             empty.
         settings: The same for all other options, such as `sal.samples=128`.
@@ -67,15 +39,14 @@ class Run:
     sweep: Path
     folder: Path
     task: str
-    result: Mapping[str, Any]
-    options: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    result: Mapping[str, Any] = field(repr=False)
     variant: str = ""
     settings: str = ""
 
     @property
     def job(self) -> str:
-        """The job's name in its sweep."""
-        return self.folder.name
+        """The job's folder, seen from its sweep's."""
+        return job_name(self.sweep, self.folder)
 
     @property
     def seed(self) -> int:
@@ -87,6 +58,10 @@ class Run:
         """Its place on `AXES`."""
         return tuple(self.task if axis == "task" else self.result[axis] for axis in AXES)
 
+    def axis(self, name: str) -> Any:
+        """Its place on one of `AXES`."""
+        return self.axes[AXES.index(name)]
+
     @property
     def cell(self) -> tuple[Any, ...]:
         """What it shares with the runs that only differ in their seed."""
@@ -94,14 +69,8 @@ class Run:
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What it shares with the runs that methods are compared on: all but the poison and the seed."""
+        """What it shares with the runs that methods are compared on, and clean runs shared with: all but poison and seed."""
         return (*self.axes[1:], self.settings)
-
-    @property
-    def protocol(self) -> tuple[Any, ...]:
-        """What its clean reference depends on, but for the seed: runs that share it can share clean runs."""
-        options = {name: value for name, value in self.options.items() if not name.startswith(_POISONS)}
-        return (*self.axes[1:], json.dumps(options, sort_keys=True))
 
     @property
     def label(self) -> str:
@@ -109,27 +78,35 @@ class Run:
         return f"{self.result['poison']} ({self.variant})" if self.variant else str(self.result["poison"])
 
     @cached_property
-    def sal(self) -> np.ndarray:
+    def sal(self) -> Float64[np.ndarray, "epochs layers"]:
         """SAL, `[epochs, layers]`."""
-        return _array(self.result["sal"])
+        return array(self.result["sal"])
 
     @cached_property
-    def clean_sal(self) -> np.ndarray:
+    def clean_sal(self) -> Float64[np.ndarray, "epochs layers"]:
         """SAL of the clean run of the same seed, `[epochs, layers]`."""
-        return _array(self.result["clean_sal"])
+        return array(self.result["clean_sal"])
 
     @property
     def is_clean(self) -> bool:
         """Whether it is a clean run itself: its own reference."""
-        return bool(self.result["sal"] == self.result["clean_sal"])
+        return bool(self.result.get("is_clean", self.result["poison"] == "clean"))
+
+    @property
+    def measurement(self) -> tuple[str, str] | None:
+        """Digests of its training and its SAL: runs that share them are one; None for results that do not say."""
+        return _identity(self.result.get("keys", {}))
+
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """The same of its clean reference."""
+        return _identity(self.result.get("keys", {}).get("reference", {}))
 
     @property
     def epoch_metrics(self) -> list[dict[str, float]]:
-        """Metrics of every epoch without what measuring adds."""
-        return [
-            {name: value for name, value in epoch.items() if not name.startswith(("sal/", "ud/"))}
-            for epoch in self.result.get("epochs", [])
-        ]
+        """What training and testing said of every epoch."""
+        epochs = self.result.get("epochs", [])
+        return [{k: v for k, v in epoch.items() if k.startswith(("train/", "test/"))} for epoch in epochs]
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ class Failure:
         poison: What it was to use, as far as it is known.
         error: Why there is no result.
         overrides: What was asked for.
-        status: `failed`, or `unfinished` for a job that left no word.
+        status: `failed`, or `unfinished` for a job that left neither a result nor a failure.
     """
 
     sweep: Path
@@ -154,8 +131,8 @@ class Failure:
 
     @property
     def job(self) -> str:
-        """The job's name in its sweep."""
-        return self.folder.name
+        """The job's folder, seen from its sweep's."""
+        return job_name(self.sweep, self.folder)
 
 
 @dataclass(frozen=True)
@@ -173,6 +150,11 @@ class Records:
     repeated: Sequence[str] = ()
 
     @property
+    def jobs(self) -> int:
+        """How many jobs there are, with and without a result."""
+        return len({run.folder for run in self.runs}) + len(self.failures)
+
+    @property
     def cells(self) -> dict[tuple[Any, ...], list[Run]]:
         """Cell → its runs, one a seed."""
         cells: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
@@ -180,125 +162,30 @@ class Records:
             cells[run.cell].append(run)
         return dict(cells)
 
-    def clean_runs(self, run: Run) -> dict[int, np.ndarray]:
-        """Seed → SAL of every clean run by the protocol of `run`, whichever job it was made for."""
-        return {other.seed: other.clean_sal for other in self.runs if other.protocol == run.protocol}
+    def clean_runs(self, runs: Sequence[Run]) -> dict[int, np.ndarray]:
+        """Seed → SAL of every clean run in the setting of one cell's `runs`, whichever job it was made for.
+
+        A run's own reference goes before another's of the same seed.
+        """
+        shared = {other.seed: other.clean_sal for other in self.runs if other.setting == runs[0].setting}
+        return {**shared, **{run.seed: run.clean_sal for run in runs}}
 
 
-def read_sweeps(folders: Iterable[str | Path]) -> Records:
-    """Reads the jobs of one or several sweeps; a folder may also be a single job.
-
-    Raises:
-        FileNotFoundError: if a folder is not there or holds no job.
-        ValueError: if a result can not be read.
-    """
-    runs: dict[tuple[Any, ...], Run] = {}
-    failures: list[Failure] = []
-    found: list[Run] = []
-    for folder in map(Path, folders):
-        jobs = job_folders(folder)
-        if not jobs:
-            what = "holds no job" if folder.is_dir() else "is no folder"
-            raise FileNotFoundError(f"{folder} {what}: give the folder of a sweep, as in outputs/sweeps/<date>/<time>.")
-        for job in jobs:
-            if (job / RESULT).exists() and not (job / FAILED).exists():
-                found.extend(_read_runs(folder, job))
-            else:
-                failures.append(_read_failure(folder, job))
-    repeated = []
-    for run in _with_settings(found):
-        key = (*run.cell, run.seed)
-        if key in runs:
-            repeated.append(f"{runs[key].sweep.name}/{runs[key].job}")
-        runs[key] = run
-    return Records(tuple(runs.values()), tuple(failures), tuple(repeated))
+def job_name(sweep: Path, folder: Path) -> str:
+    """A job's folder, seen from its sweep's; its own name if it is no part of a sweep."""
+    return folder.name if folder == sweep else folder.relative_to(sweep).as_posix()
 
 
-def job_folders(folder: Path) -> list[Path]:
-    """The jobs in a sweep's folder in the order of their numbers; the folder itself if it is a job."""
-    if any((folder / name).exists() for name in (RESULT, FAILED)):
-        return [folder]
-    marks = {path.parent for name in (RESULT, FAILED, ".hydra") for path in folder.glob(f"*/{name}")}
-    return sorted(marks, key=_job_order)
+def natural_order(name: str) -> list[Any]:
+    """Sorts `2-em` before `10-em`: words and numbers in turn."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _job_order(job: Path) -> tuple[int, str]:
-    number = job.name.split("-")[0]
-    return (int(number) if number.isdigit() else 0, job.name)
+def _identity(keys: Mapping[str, Any]) -> tuple[str, str] | None:
+    trajectory, measure = keys.get("trajectory"), (keys.get("measure") or {}).get(SAL)
+    return (trajectory, measure) if trajectory and measure else None
 
 
-def _read_runs(sweep: Path, job: Path) -> list[Run]:
-    try:
-        result = json.loads((job / RESULT).read_text())
-        tasks: Mapping[str, Any] = result.get("tasks") or {result["task"]: result}
-        options = _options(result["config"], result["seed"])
-        return [Run(sweep, job, task, {**result, **figures, "task": task}, options) for task, figures in tasks.items()]
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ValueError(
-            f"{job / RESULT} is not a job's result ({error!r}); remove it or run the job again."
-        ) from error
-
-
-def _read_failure(sweep: Path, job: Path) -> Failure:
-    if (job / FAILED).exists():
-        record = json.loads((job / FAILED).read_text())
-        poison = record.get("choices", {}).get("poison") or ""
-        return Failure(sweep, job, poison, record["error"], record.get("overrides", ()))
-    overrides = job / ".hydra" / "overrides.yaml"
-    asked = [line.removeprefix("- ") for line in overrides.read_text().splitlines()] if overrides.exists() else []
-    poison = job.name.partition("-")[2]
-    error = "no result: the job is still running, or was stopped before its end"
-    return Failure(sweep, job, poison, error, asked, status="unfinished")
-
-
-def _options(config: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Option → value, without what changes no figure and what follows from the seed."""
-    leaves = dict(_leaves(config))
-    return {
-        name: value
-        for name, value in leaves.items()
-        if value is not None  # the same as not being there
-        and not any(name == part or name.startswith(f"{part}.") for part in _SILENT)
-        and not name.startswith(_SAID_ELSEWHERE)
-        and name.rpartition(".")[2] not in _SILENT_ENDS
-        and not (name.endswith("seed") and value == seed)
-    }
-
-
-def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(config, Mapping) and config:
-        for name, value in config.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else str(name))
-    else:
-        yield prefix, config
-
-
-def _with_settings(runs: Sequence[Run]) -> list[Run]:
-    """The runs, each with the options in which runs that should be alike differ."""
-    values: dict[tuple[Any, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        for name, value in run.options.items():
-            values[_family(run, name)][name].append(json.dumps(value))
-
-    def told(run: Run, kind: str) -> str:
-        family = values[_family(run, kind)]
-        size = max(map(len, family.values()), default=0)
-        varied = [name for name, seen in sorted(family.items()) if len(set(seen)) > 1 or len(seen) < size]
-        return ", ".join(f"{name.removeprefix('poison.')}={_said(run.options.get(name))}" for name in varied)
-
-    return [replace(run, variant=told(run, "poison."), settings=told(run, "")) for run in runs]
-
-
-def _family(run: Run, option: str) -> tuple[Any, ...]:
-    """Runs among which `option` tells something: a poison's options differ from another's by nature, and so on."""
-    poison, dataset, model, task, defense, _, _, solver = run.axes
-    return (poison if option.startswith(_POISONS) else "", dataset, model, task, defense, solver)
-
-
-def _said(value: Any) -> str:
-    return "null" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _array(rows: Sequence[Sequence[float | None]]) -> np.ndarray:
+def array(rows: Sequence[Sequence[float | None]]) -> Float64[np.ndarray, "rows columns"]:
     """Rows from JSON, where null stands for NaN."""
     return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=np.float64)

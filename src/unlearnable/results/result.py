@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearnable.distances.count import convergence_epoch, distance_report
+import numpy as np
+
+from unlearnable.distances import all_distances, convergence_epoch, distance_report
+from unlearnable.files import finite
+from unlearnable.identity import plain
 from unlearnable.results.performance import multi_task_figures, task_performance
+from unlearnable.results.run import CONFLICT, SAL, MadePoison, MeasuredRun
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from unlearnable.stages import MeasuredRun, PoisonedImages
 
 #: The file's name in the job's folder.
 RESULT = "result.json"
@@ -21,29 +25,48 @@ _PACKAGES = ("unlearnable", "torch", "torchvision", "lightning", "numpy", "sciki
 
 
 def make_result(
-    config: DictConfig, poisoned: PoisonedImages, run: MeasuredRun, clean: MeasuredRun, seconds: float
+    config: DictConfig,
+    poison: MadePoison,
+    run: MeasuredRun,
+    reference: MeasuredRun | None,
+    *,
+    seconds: float,
+    noise: Mapping[str, Any] | None = None,
+    preview: Path | None = None,
 ) -> dict[str, Any]:
     """The result of a job as JSON values; what is not a number is null.
 
     Args:
         config: The composed configuration.
-        poisoned: What was trained on.
-        run: The run on it.
-        clean: The clean run of the same protocol and seed; `run` itself if the data are clean.
+        poison: Of the poisoned samples: seconds, whether they were reused, key.
+        run: The run on them.
+        reference: The clean run of the same protocol and seed; None if the data are clean, and `run` its own reference.
         seconds: The job's wall clock.
-    """
-    from unlearnable.identity import plain
+        noise: What the poison changed, in numbers.
+        preview: A picture (or a text) of it in the job's folder.
 
-    tasks = {task: {**_task_figures(task, run, clean), **task_performance(task, run, clean)} for task in run.sal}
+    Raises:
+        ValueError: if the two runs have no measured epoch in common, or UD is undefined.
+    """
+    clean = reference or run
+    epochs = _common_epochs(SAL, run, clean)
+    if not epochs:
+        raise ValueError(
+            f"SAL was measured after epochs {run.sal_epochs} of this run and {clean.sal_epochs} of its clean reference: there "
+            "is none to compare. Train longer, or measure more often (sal.every_n_epochs)."
+        )
+    tasks = {task: _task_result(task, run, clean, epochs) for task in run.tasks_of(SAL)}
     (first, *others) = tasks.values()
     accuracies = [epoch.metrics.get("test/acc") for epoch in run.epochs]
-    return _finite(
+    return finite(
         {
             **{group: config.choices[group] for group in ("poison", "dataset", "model", "task", "defense")},
             "seed": config.seed,
             "eps": config.eps,
             "steps": config.steps,
-            "solver": config.sal.solver,
+            "solver": run.series(SAL, next(iter(tasks)))[-1].details["solver"],
+            "is_clean": reference is None,
+            "keys": _keys(poison, run, clean),
             **({"tasks": tasks} if others else first),
             **multi_task_figures(tasks, run, clean),
             "train_acc": run.epochs[-1].metrics.get("train/acc"),
@@ -51,33 +74,46 @@ def make_result(
             "test_acc_peak": max((accuracy for accuracy in accuracies if accuracy is not None), default=None),
             "clean_test_acc": clean.epochs[-1].metrics.get("test/acc"),
             "epochs": [dict(epoch.metrics) for epoch in run.epochs],
-            "sal_epochs": list(run.sal_epochs),
-            "seconds": {"poison": poisoned.seconds, **run.seconds, "total": seconds},
-            "reused": ["poison"] * poisoned.reused + list(run.reused),
+            "sal_epochs": epochs,
+            "epochs_not_compared": sorted({*run.sal_epochs, *clean.sal_epochs} - {*epochs}),
+            "noise": dict(noise or {}),
+            "preview": None if preview is None else preview.name,
+            "seconds": {"poison": poison.seconds, **run.seconds, "total": seconds},
+            "reused": ["poison"] * poison.reused + list(run.reused),
             "config": plain(config),
             "versions": _versions(),
         }
     )
 
 
-def _task_figures(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
-    """What SAL says of one task: SAL, β, learnable layers and UD with its parts."""
-    last = run.sal[task][-1]
-    weights = last.weights
-    accuracies = [clean.epochs[epoch - 1].metrics.get("test/acc") for epoch in clean.sal_epochs]
+def _task_result(task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequence[int]) -> dict[str, Any]:
+    """All figures of one task."""
+    return {
+        **_distances(task, run, clean, epochs),
+        **task_performance(task, run, clean),
+        "measures": _other_measures(task, run, clean),
+    }
+
+
+def _distances(task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequence[int]) -> dict[str, Any]:
+    """What SAL says of one task: SAL, β, learnable layers, UD with its parts and the other distances."""
+    series = run.series(SAL, task, epochs)
+    weights = np.asarray(series[-1].details["weights"], dtype=np.int64)
+    own, reference = run.values(SAL, task, epochs), clean.values(SAL, task, epochs)
+    accuracies = [clean.epochs[epoch - 1].metrics.get("test/acc") for epoch in epochs]
     known = [accuracy for accuracy in accuracies if accuracy is not None]
     distance = distance_report(
-        run.values[task],
-        clean.values[task],
+        own,
+        reference,
         weights=weights,
         converged_epoch=convergence_epoch(known) if len(known) == len(accuracies) else None,
     )
     return {
-        "layers": list(last.names),
-        "sal": run.values[task].tolist(),
-        "clean_sal": clean.values[task].tolist(),
-        "loss": [sal.loss for sal in run.sal[task]],
-        "parameters": [int(weight) for weight in weights],
+        "layers": list(series[-1].names),
+        "sal": own.tolist(),
+        "clean_sal": reference.tolist(),
+        "loss": [found.details.get("loss") for found in series],
+        "parameters": weights.tolist(),
         "beta": distance.beta,
         "learnable_layers": distance.poisoned_counts.tolist(),
         "clean_learnable_layers": distance.clean_counts.tolist(),
@@ -85,19 +121,35 @@ def _task_figures(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, 
         "ud_per_epoch": distance.per_epoch.tolist(),
         "ud_parameter_weighted": distance.weighted,
         "ud_until_convergence": distance.until_convergence,
+        "distances": dict(all_distances(own, reference, weights=weights)),
         "left_out": distance.left_out_poisoned + distance.left_out_clean,
     }
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null says that there is no number."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return value
+def _other_measures(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
+    """Measure → layers, epochs and values `[epochs][layers]` of both runs, for all that were measured beside SAL."""
+    found = {}
+    for name in run.measured:
+        epochs = _common_epochs(name, run, clean)
+        if name in (SAL, CONFLICT) or not epochs or task not in run.tasks_of(name):
+            continue
+        found[name] = {
+            "layers": list(run.series(name, task, epochs)[-1].names),
+            "epochs": epochs,
+            "values": run.values(name, task, epochs).tolist(),
+            "clean_values": clean.values(name, task, epochs).tolist(),
+        }
+    return found
+
+
+def _common_epochs(measure: str, run: MeasuredRun, clean: MeasuredRun) -> list[int]:
+    """A run that was stopped early is compared over the epochs that both have."""
+    return sorted({*run.epochs_of(measure)} & {*clean.epochs_of(measure)})
+
+
+def _keys(poison: MadePoison, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
+    """Digests of all that each part depends on: equal digests say that it is one and the same."""
+    return {"poison": poison.key, **run.keys, "reference": dict(clean.keys)}
 
 
 def _versions() -> dict[str, str]:

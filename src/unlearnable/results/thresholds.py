@@ -16,15 +16,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from unlearnable.distances.count import distance_report, learnability_threshold
+from unlearnable.distances import distance_report, learnability_threshold
 from unlearnable.results.ranking import rank_correlation
 
 
 @dataclass(frozen=True)
-class Measured:
+class SettingRuns:
     """SAL of one setting (a data set with a model).
 
-    Args:
+    Attributes:
         clean: Seed → SAL of the clean run, ``[T, L]``.
         poisoned: Method → seed → SAL, ``[T, L]``; every seed has a clean run.
     """
@@ -57,7 +57,7 @@ class Transfer:
     largest_change: Float64[np.ndarray, "settings settings"]
 
 
-def transfer_thresholds(measured: Mapping[str, Measured]) -> Transfer:
+def transfer_thresholds(measured: Mapping[str, SettingRuns]) -> Transfer:
     """UD of every setting's methods at every setting's β.
 
     Args:
@@ -90,7 +90,7 @@ def transfer_thresholds(measured: Mapping[str, Measured]) -> Transfer:
     return Transfer(settings, methods, beta, ud, tau, change)
 
 
-def _distance(entry: Measured, method: str, beta: float) -> float:
+def _distance(entry: SettingRuns, method: str, beta: float) -> float:
     """Mean UD over the seeds; NaN if there is none, or a clean run has no layer above β."""
     values = []
     for seed, sal in entry.poisoned.get(method, {}).items():

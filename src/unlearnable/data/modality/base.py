@@ -24,6 +24,13 @@ class Modality(ABC):
         """What training depends on: part of a trajectory's key."""
         return {}
 
+    def check(self, tasks: Mapping[str, Task | type[Task]]) -> None:  # noqa: B027 - nothing to check unless it says so
+        """Checks its options against what the targets are for, given as tasks or as their kinds.
+
+        Raises:
+            ValueError: if they do not go together.
+        """
+
     @abstractmethod
     def to_model(self, inputs: Inputs) -> Any:
         """Stored inputs as models take them."""
@@ -32,7 +39,7 @@ class Modality(ABC):
         self,
         inputs: Inputs,
         targets: Targets,
-        tasks: Mapping[str, Task],
+        tasks: Mapping[str, Task],  # noqa: ARG002
         *,
         generator: Generator,  # noqa: ARG002
     ) -> tuple[Inputs, Targets]:

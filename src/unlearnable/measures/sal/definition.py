@@ -161,7 +161,7 @@ def measure_sal(
         engine = Replay(model, chosen)
         with engine.installed():
             probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=engine)
-            engine.prepare(probe.first_batch()[0], replaying=replay and solver not in ("reference", "pgd"))
+            probe.prepare(replaying=replay and solver not in ("reference", "pgd"))
             settings = replace(settings, loss_floor=probe.checked_floor(loss_floor))
             origin, gradients = probe.origin(chosen)
             problems = [

@@ -1,59 +1,64 @@
-"""What every poison shares: its budget, which images it changes, and the loop that writes them on the 8-bit grid."""
+"""What all poisons of images share: a budget, a share of the images, and the loop that writes them on the 8-bit grid."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from unlearnable.data.samples import Samples
 from unlearnable.files import whole_file
-from unlearnable.poisons.base import Method
+from unlearnable.options import Number, number, whole
+from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.budget import Norm, check_budget, round_to_grid
-from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet
+from unlearnable.poisons.image.training_set import RESIDENT_BYTES, Batch, TrainingSet, classes_of, images_of
 
 Perturb = Callable[[Batch, Generator], Float[Tensor, "b c h w"]]
 """Maps a batch, and a generator of its own, to its noise: on the [0, 1] scale, on the batch's device."""
 
 
-class Poison(Method):
-    """A change of the training images, within a budget, that is to make them unlearnable.
+class ImagePoison(Poison):
+    """A change of 8-bit training images, within a budget, that is to make them unlearnable.
 
     A method implements `prepare`, its algorithm's part that sees the whole data set (a surrogate's training, a search,
     one pattern per class), and returns the function that makes the noise of a batch. Everything else is here.
 
     Args:
-        radius: Budget of the change of one image, on the [0, 1] pixel scale; a number of pixels for norm `l0`.
+        radius: Budget of the change of one image, on the [0, 1] pixel scale, as a number or a fraction such as `8/255`;
+            a number of pixels for norm `l0`.
         norm: Norm of the budget: `linf`, `l2` (of the whole image) or `l0` (changed pixels).
         fraction: Which images are changed: a share in (0, 1], drawn evenly from every class, or a list of classes.
             The noise is always made for the whole data set, as in Huang et al. (2021), §5.
         batch_size: Images that are worked on at once.
     """
 
+    #: Whether it is made against a classification, so that data without one will not do.
+    needs_classes: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
-        radius: float,
+        radius: Number,
         norm: Norm = "linf",
-        fraction: float | Sequence[int] = 1.0,
+        fraction: Number | Sequence[int] = 1.0,
         batch_size: int = 128,
     ) -> None:
-        check_budget(radius, norm)
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1; got {batch_size}.")
-        self.radius = radius
+        self.radius = check_budget(radius, norm)
         self.norm: Norm = norm
-        self.fraction = fraction if isinstance(fraction, (int, float)) else [int(label) for label in fraction]
-        self.batch_size = batch_size
-        if isinstance(self.fraction, list):
-            if not self.fraction or min(self.fraction) < 0:
-                raise ValueError(f"`fraction` as a list must name classes, counted from 0; got {self.fraction}.")
-        elif not 0 < self.fraction <= 1:
-            raise ValueError(f"`fraction` must lie in (0, 1] or be a list of classes; got {fraction}.")
+        self.batch_size = whole("batch_size", batch_size)
+        self.fraction: float | list[int]
+        if isinstance(fraction, (int, float, str)):
+            self.fraction = number("fraction", fraction, above=0, at_most=1)
+        else:
+            self.fraction = [whole("fraction", label, at_least=0) for label in fraction]
+            if not self.fraction:
+                raise ValueError("`fraction` as a list must name classes; got an empty one.")
 
     @abstractmethod
     def prepare(self, data: TrainingSet) -> Perturb:
@@ -62,35 +67,22 @@ class Poison(Method):
     @override
     def apply(
         self,
-        images: UInt8[Tensor, "n c h w"],
-        labels: Int64[Tensor, " n"],
+        samples: Samples,
         *,
-        num_classes: int,
         seed: int,
         device: str | torch.device = "cpu",
         progress: bool = False,
         work_dir: Path | None = None,
-    ) -> UInt8[Tensor, "n c h w"]:
-        """Returns the poisoned images: row i poisons row i, rounded to 8 bits within the budget.
+    ) -> Samples:
+        """Returns the poisoned images, rounded to 8 bits within the budget; the arguments are those of `Poison.apply`.
 
-        Args:
-            images: Clean training images; may be memory-mapped. Never modified.
-            labels: Their classes, in [0, num_classes).
-            num_classes: Number of classes.
-            seed: Same seed, same result (on the same kind of device).
-            device: Where to compute.
-            progress: Show progress bars on a terminal.
-            work_dir: Folder for intermediate results, private to exactly this call's arguments. When it survives an
-                interruption, the next call goes on from there. Results above 1 GiB are memory-mapped into it.
-
-        Raises:
-            ValueError: If labels or classes do not fit the images.
+        Results above 1 GiB are memory-mapped into `work_dir`.
         """
-        self.check(images, labels, num_classes)
+        self.check(samples)
         if work_dir is not None:
             work_dir.mkdir(parents=True, exist_ok=True)
         where = torch.device(device)
-        data = TrainingSet(images, labels, num_classes, seed, where, progress, work_dir)
+        data = TrainingSet(samples, seed, where, progress, work_dir)
         rows = self.chosen_rows(data)
         # Networks draw their initialisation from the global generators: seeded here, given back as they were.
         with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -98,17 +90,23 @@ class Poison(Method):
             if where.type == "cuda":
                 torch.cuda.manual_seed_all(seed)
             perturb = self.prepare(data)
-            return self._write(data, rows, perturb)
+            return samples.replace(inputs=self._write(data, rows, perturb))
 
     @override
-    def check(self, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    def check(self, samples: Samples) -> None:
+        """Checks that the samples are images with the classes that are needed, and that the budget fits them."""
+        images = images_of(samples)
         if len(images) == 0:
-            raise ValueError("`images` must hold at least one image; got none.")
-        if len(labels) != len(images):
-            raise ValueError(f"`labels` must have one entry per image, {len(images)}; got {len(labels)}.")
+            raise ValueError("A poison needs at least one image; the training set has none.")
+        if self.needs_classes and samples.class_task is None:
+            raise ValueError(
+                f"{type(self).__name__} is made against a classification, and the data have none: "
+                f"{', '.join(samples.tasks) or 'no task is named'}. poison=em_multi does without."
+            )
+        labels, num_classes = classes_of(samples)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= num_classes:
-            raise ValueError(f"`labels` must lie in [0, {num_classes}); found {low} to {high}.")
+            raise ValueError(f"Labels must lie in [0, {num_classes}); found {low} to {high}.")
         if isinstance(self.fraction, list) and max(self.fraction) >= num_classes:
             raise ValueError(f"`fraction` must name classes below {num_classes}; got {self.fraction}.")
         largest = {"linf": 1.0, "l2": images[0].numel() ** 0.5, "l0": float(images[0, 0].numel())}[self.norm]
@@ -131,16 +129,20 @@ class Poison(Method):
             parts.append(members[torch.randperm(len(members), generator=generator)[:count]])
         return torch.cat(parts).sort().values
 
+    def images_at_once(self, data: TrainingSet) -> int:  # noqa: ARG002
+        """How many images `prepare`'s function is given in one batch."""
+        return self.batch_size
+
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:
         """Perturbs the rows batch by batch; those that an interrupted call finished are skipped."""
-        parts = rows.split(self.batch_size)
+        parts = rows.split(self.images_at_once(data))
         poisoned, finished = _open_result(data, len(parts))
-        for number, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
-            if not finished[number]:
+        for place, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
+            if not finished[place]:
                 batch = data.read(part)
-                noise = perturb(batch, data.stream("perturb", number))
+                noise = perturb(batch, data.stream("perturb", place))
                 poisoned[part] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()
-                finished[number] = 1
+                finished[place] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()
 
 

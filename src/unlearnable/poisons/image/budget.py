@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from unlearnable.options import Number, number
+
 Norm = Literal["linf", "l2", "l0"]
 
 LEVELS = 255
@@ -17,24 +19,32 @@ LEVELS = 255
 _SLACK = 1e-4  # in grid steps: 8/255 written as 0.0313725 in a configuration still means eight steps
 
 
-def check_budget(radius: float, norm: str) -> None:
-    """Raises `ValueError` unless `radius` is a possible budget for `norm`, on the [0, 1] pixel scale."""
+def check_budget(value: Number, norm: str) -> float:
+    """Returns `radius` as a number.
+
+    Args:
+        value: The radius, on the [0, 1] pixel scale or, for norm `l0`, in pixels; may be a fraction such as `8/255`.
+        norm: The norm it is a budget for.
+
+    Raises:
+        ValueError: if it is no possible budget for that norm.
+    """
     if norm not in get_args(Norm):
         raise ValueError(f"`norm` must be one of {', '.join(get_args(Norm))}; got {norm!r}.")
-    if not math.isfinite(radius) or radius <= 0:
-        raise ValueError(f"`radius` must be a positive, finite number; got {radius}.")
+    radius = number("radius", value, above=0)
     if norm == "linf" and radius > 1:
         raise ValueError(
-            f"`radius` must lie in (0, 1] for norm 'linf', on the [0, 1] pixel scale; got {radius}. "
-            f"For a budget of {radius:g} grey levels write {radius:g}/255 = {radius / LEVELS:.6f}."
+            f"`radius` must lie in (0, 1] for norm 'linf', on the [0, 1] pixel scale; got {value}. "
+            f"For a budget of {radius:g} grey levels write {radius:g}/255."
         )
     if norm == "linf" and radius * LEVELS < 1 - _SLACK:
         raise ValueError(
             f"`radius` must be at least 1/255 = {1 / LEVELS:.6f} for norm 'linf', or no 8-bit pixel can change; "
             f"got {radius}."
         )
-    if norm == "l0" and not float(radius).is_integer():
-        raise ValueError(f"`radius` is a number of pixels for norm 'l0' and must be whole; got {radius}.")
+    if norm == "l0" and not radius.is_integer():
+        raise ValueError(f"`radius` is a number of pixels for norm 'l0' and must be whole; got {value}.")
+    return radius
 
 
 def project(noise: Float[Tensor, "n c h w"], radius: float, norm: Norm) -> Float[Tensor, "n c h w"]:

@@ -48,6 +48,16 @@ def descend(
     return noise.detach()
 
 
+def gaussian_start(
+    images: Float[Tensor, "n c h w"], radius: float, norm: Norm, generator: Generator
+) -> Float[Tensor, "n c h w"]:
+    """Normal noise of standard deviation `radius`, clamped to the ball (ℓ∞); as `random_start` for other norms."""
+    if norm != "linf":
+        return random_start(images, radius, norm, generator)
+    noise = (torch.randn(images.shape, generator=generator) * radius).clamp_(-radius, radius)
+    return (images + noise.to(images.device)).clamp_(0, 1).sub_(images)
+
+
 def random_start(
     images: Float[Tensor, "n c h w"], radius: float, norm: Norm, generator: Generator
 ) -> Float[Tensor, "n c h w"]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.poisons.image.augmentation import crop_and_flip
+from unlearnable.data.modality.crop_flip import crop_and_flip
 from unlearnable.poisons.image.base import save_atomically
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
@@ -38,11 +38,13 @@ def train_surrogate(
     lr: float = 0.1,
     batch_size: int = 128,
     weight_decay: float = 5e-4,
-    augment: bool = True,
+    crop: int = 0,
+    flip: bool = False,
 ) -> nn.Module:
     """Trains a network on the clean data: SGD with Nesterov momentum 0.9, one cosine decay after a short warm-up.
 
-    Returns it on the data's device, in eval mode, without gradients. A trained one in `work_dir` is used again.
+    `crop` and `flip` augment its batches, see `crop_and_flip`. Returns it on the data's device, in eval mode, without
+    gradients. A trained one in `work_dir` is used again.
     """
     net = build(factory, data)
     saved = None if data.work_dir is None else data.work_dir / "surrogate.pt"
@@ -59,7 +61,7 @@ def train_surrogate(
     model.train()
     for _ in data.bar(range(epochs), "surrogate: epochs"):
         for batch in data.batches(batch_size, shuffle=shuffle):
-            images = crop_and_flip(batch.images, draws, padding=augmentation_padding(data)) if augment else batch.images
+            images = crop_and_flip(batch.images, crop=crop, flip=flip, generator=draws)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(F.cross_entropy(model(images), batch.labels))
             optimizer.step()
@@ -119,8 +121,3 @@ def loss_and_accuracy(
         loss += float(F.cross_entropy(outputs, batch.labels, reduction="sum"))
         correct += int((outputs.argmax(1) == batch.labels).sum())
     return loss / len(data), correct / len(data)
-
-
-def augmentation_padding(data: TrainingSet) -> int:
-    """Largest shift of the augmentation, in pixels: 4 on 32×32 images, in proportion on others."""
-    return max(1, data.shape[1] // 8)

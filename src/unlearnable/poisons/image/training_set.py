@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
+
+from unlearnable.data.samples import Samples
 
 T = TypeVar("T")
 
@@ -38,27 +40,39 @@ class TrainingSet:
     """What a poison is made for.
 
     Attributes:
-        images: All images, 8-bit; may be memory-mapped, so read them through `batches` only.
-        labels: Their classes.
-        num_classes: Classes of the data set, which may be more than occur in `labels`.
+        samples: Clean images with their targets.
         seed: Source of all randomness, through `stream`.
         device: Where batches go.
         progress: Whether `bar` shows a progress bar (on a terminal).
         work_dir: Private folder that survives an interruption, or None.
     """
 
-    images: UInt8[Tensor, "n c h w"]
-    labels: Int64[Tensor, " n"]
-    num_classes: int
+    samples: Samples
     seed: int
     device: torch.device
     progress: bool = False
     work_dir: Path | None = None
-    _source: Tensor = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def images(self) -> UInt8[Tensor, "n c h w"]:
+        """All images; they may be memory-mapped, so read them through `batches` only."""
+        return images_of(self.samples)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " n"]:
+        """Their classes."""
+        return classes_of(self.samples)[0]
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the data set, which may be more than occur in `labels`."""
+        return classes_of(self.samples)[1]
+
+    @cached_property
+    def _source(self) -> UInt8[Tensor, "n c h w"]:
+        """The images where batches are taken from: on the device, if they fit there."""
         resident = self.device.type != "cpu" and self.images.nbytes <= RESIDENT_BYTES
-        object.__setattr__(self, "_source", self.images.to(self.device) if resident else self.images)
+        return self.images.to(self.device) if resident else self.images
 
     def __len__(self) -> int:
         return len(self.images)
@@ -131,3 +145,28 @@ class TrainingSet:
             steps, desc=description, total=total, leave=False, disable=None if self.progress else True
         )
         return wrapped
+
+
+def images_of(samples: Samples) -> UInt8[Tensor, "n c h w"]:
+    """The samples' inputs, which must be images.
+
+    Raises:
+        ValueError: if they are anything but 8-bit images `[n, c, h, w]`.
+    """
+    inputs = samples.inputs
+    if not isinstance(inputs, Tensor):
+        raise ValueError(f"This poison is made for 8-bit images [n, c, h, w]; the samples hold {', '.join(inputs)}.")
+    if inputs.ndim != 4 or inputs.dtype != torch.uint8:
+        raise ValueError(
+            f"This poison is made for 8-bit images [n, c, h, w]; the samples hold {inputs.dtype} of shape "
+            f"{tuple(inputs.shape)}."
+        )
+    return inputs
+
+
+def classes_of(samples: Samples) -> tuple[Int64[Tensor, " n"], int]:
+    """Labels and number of classes by the first class task; one class of all samples where there is none."""
+    task = samples.class_task
+    if task is None:
+        return torch.zeros(len(samples), dtype=torch.int64), 1
+    return samples.labels, task.channels

@@ -1,4 +1,4 @@
-"""Reads noise, or whole poisoned sets, that peers save as one array."""
+"""Reads the files in which peers save noise, or whole poisoned sets, as one array; what it means is `meaning.py`'s."""
 
 from __future__ import annotations
 
@@ -14,22 +14,46 @@ from unlearnable.poisons.imports.unpickle import RefusedError, load_pickled_arra
 ARRAY_SUFFIXES = (".pt", ".pth", ".npy", ".pkl", ".pickle", ".safetensors")
 
 
-def load_array(path: Path) -> tuple[Tensor, Tensor | None]:
-    """Returns the array in the file, and the labels if it has them; never runs code of the file's.
+def load_array(path: Path, image_shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
+    """Returns the array in the file as `[rows, c, h, w]`, and the labels if it has them; never runs code of the file's.
+
+    Args:
+        path: The file; its suffix, one of `ARRAY_SUFFIXES`, tells the format.
+        image_shape: Channels, height and width of the clean images; the array may have its channels last.
 
     Raises:
-        ValueError: If the file would run code, is broken, or does not hold one array.
+        ValueError: If the file would run code, is broken, or does not hold one array of numbers of that shape.
     """
+    labels = None
     if path.suffix in (".pkl", ".pickle"):
-        return torch.from_numpy(np.ascontiguousarray(load_pickled_array(path))), None
-    if path.suffix == ".npy":
-        try:
-            return torch.from_numpy(np.load(path, allow_pickle=False).copy()), None
-        except (ValueError, OSError, TypeError) as error:
-            raise ValueError(f"{path} cannot be read as an array of numbers without pickles ({error}).") from error
-    if path.suffix == ".safetensors":
-        return _load_safetensors(path)
-    return _load_torch(path), None
+        array = _from_numpy(load_pickled_array(path), path)
+    elif path.suffix == ".npy":
+        array = _from_numpy(_load_npy(path), path)
+    elif path.suffix == ".safetensors":
+        array, labels = _load_safetensors(path)
+    else:
+        array = _load_torch(path)
+    return _channels_first(_of_numbers(array, path), image_shape, path), labels
+
+
+def _load_npy(path: Path) -> np.ndarray:
+    try:
+        value = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, TypeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as an array of numbers without pickles ({error}).") from error
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{path} must hold one array; found an archive of {value.files}. Save the one that is meant.")
+    return value
+
+
+def _from_numpy(array: np.ndarray, path: Path) -> Tensor:
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{path} must hold an array of numbers; found one of {array.dtype}.")
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)  # torch computes with signed integers alone
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def _load_torch(path: Path) -> Tensor:
@@ -43,12 +67,19 @@ def _load_torch(path: Path) -> Tensor:
         ) from error
     except Exception as error:  # torch raises many kinds for broken files
         raise ValueError(f"{path} cannot be read as a tensor saved by torch ({error}).") from error
-    tensors = [value] if isinstance(value, Tensor) else []
     if isinstance(value, dict):
-        tensors = [item for item in value.values() if isinstance(item, Tensor)]
-    if len(tensors) != 1:
-        raise ValueError(f"{path} must hold one tensor; found {type(value).__name__} with {len(tensors)} tensors.")
-    return tensors[0].detach()
+        tensors = {str(name): item for name, item in value.items() if isinstance(item, Tensor)}
+        if len(tensors) != 1:
+            raise ValueError(f"{path} must hold one tensor; found a dictionary with the tensors {sorted(tensors)}.")
+        value = next(iter(tensors.values()))
+    if isinstance(value, (list, tuple)):
+        raise ValueError(
+            f"{path} must hold one tensor [rows, …]; found a {type(value).__name__} of {len(value)} values. "
+            "If they are the rows, save torch.stack of them."
+        )
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{path} must hold one tensor; found {type(value).__name__}.")
+    return value.detach()
 
 
 def _load_safetensors(path: Path) -> tuple[Tensor, Tensor | None]:
@@ -67,35 +98,22 @@ def _load_safetensors(path: Path) -> tuple[Tensor, Tensor | None]:
     return next(iter(tensors.values())), labels
 
 
-def as_poisoned(array: Tensor, images: Tensor, labels: Tensor, num_classes: int, path: Path) -> Tensor:
-    """Turns a peer's array into poisoned images.
-
-    What the array means follows from its type: unsigned bytes are images; signed integers are noise in grey levels;
-    floats are noise on the [0, 1] scale, so in [−1, 1]. Rows are the images', or the classes'.
-
-    Raises:
-        ValueError: If shape or range fit none of these.
-    """
-    shape = tuple(images.shape[1:])
-    array = _channels_first(array, shape, path)
-    if array.dtype == torch.uint8:
-        if len(array) != len(images):
-            raise ValueError(f"{path} holds {len(array)} images; the clean training set has {len(images)}.")
-        return array.clone()
-    levels = _grey_levels(array, path)
-    if len(levels) not in (len(images), num_classes):
-        raise ValueError(
-            f"{path} holds noise for {len(levels)} rows; expected one per image ({len(images)}) or per class "
-            f"({num_classes}). A subset of the data set, or another one?"
-        )
-    poisoned = torch.empty(images.shape, dtype=torch.uint8)
-    for rows in torch.arange(len(images)).split(1024):
-        noise = levels[rows] if len(levels) == len(images) else levels[labels[rows]]
-        poisoned[rows] = (images[rows].to(torch.int16) + noise).clamp(0, 255).to(torch.uint8)
-    return poisoned
+def _of_numbers(array: Tensor, path: Path) -> Tensor:
+    """The array, if it has values that can be counted with."""
+    if array.is_complex() or array.dtype == torch.bool:
+        raise ValueError(f"{path} must hold images or noise in real numbers; found {array.dtype}.")
+    if array.numel() == 0:
+        raise ValueError(f"{path} holds no values; its shape is {tuple(array.shape)}.")
+    if array.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        array = array.to(torch.int64)
+    if array.is_floating_point() and not torch.isfinite(array).all():
+        raise ValueError(f"{path} holds values that are not finite.")
+    return array
 
 
 def _channels_first(array: Tensor, shape: tuple[int, ...], path: Path) -> Tensor:
+    if shape[0] == 1 and tuple(array.shape[1:]) == shape[1:]:
+        return array.unsqueeze(1)  # grey images without an axis for their one channel
     if tuple(array.shape[1:]) == shape:
         return array
     if tuple(array.shape[1:]) == (*shape[1:], shape[0]):
@@ -104,21 +122,3 @@ def _channels_first(array: Tensor, shape: tuple[int, ...], path: Path) -> Tensor
         f"{path} has shape {tuple(array.shape)}; expected [rows, {', '.join(map(str, shape))}] or "
         f"[rows, {', '.join(map(str, (*shape[1:], shape[0])))}]."
     )
-
-
-def _grey_levels(array: Tensor, path: Path) -> Tensor:
-    """Noise in whole grey levels, as 16-bit integers."""
-    if not array.is_floating_point():
-        low, high = int(array.min()), int(array.max())
-        if low < -255 or high > 255:
-            raise ValueError(f"{path} holds integer noise from {low} to {high}; grey levels lie in [−255, 255].")
-        return array.to(torch.int16)
-    if not torch.isfinite(array).all():
-        raise ValueError(f"{path} holds noise that is not finite.")
-    largest = float(array.abs().max())
-    if largest > 1:
-        raise ValueError(
-            f"{path} holds noise up to {largest:g}; on the [0, 1] pixel scale it lies in [−1, 1]. "
-            "If it is in grey levels, save it as integers, or divide by 255."
-        )
-    return (array.float() * 255).round().to(torch.int16)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
+
 Bar = Callable[[Iterable[int], str], Iterable[int]]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    """The image files directly in a folder, by name, in which numbers count as numbers: 2.png before 10.png."""
+    return sorted((file for file in folder.iterdir() if _is_image(file)), key=lambda file: _natural(file.name))
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and file.is_file()
+
+
+def _natural(name: str) -> tuple[str | int, ...]:
+    """A key that sorts the numbers in names as numbers; the name itself decides between 3 and 03."""
+    parts = re.split("([0-9]+)", name)  # text, number, text, …: like stands beside like
+    return (*(int(part) if place % 2 else part for place, part in enumerate(parts)), name)
 
 
 def numbered_files(files: list[Path], count: int, where: Path) -> list[Path]:
@@ -49,33 +63,67 @@ def numbered_files(files: list[Path], count: int, where: Path) -> list[Path]:
     return [ordered[index] for index in range(count)]
 
 
-def labelled_files(folder: Path, labels: Tensor, num_classes: int) -> list[Path]:
+def labelled_files(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor, num_classes: int) -> list[Path]:
     """Orders an ImageFolder, `<class>/<name>`, by row of the clean training set, and checks the classes.
 
-    Folders named by numbers are those classes, others are numbered in alphabetical order. If the file names are the
-    numbers 0 to n − 1, each once, they are rows of the clean set (the public benchmark's ImageNet layout); otherwise
-    the order is that of torchvision's `ImageFolder`, which must be the clean set's.
+    Class folders named by numbers are those classes, others are numbered in the order of their names. If the file names
+    are the numbers 0 to n − 1, each once, they are rows of the clean set (the public benchmark's ImageNet layout);
+    otherwise rows go by class and name, and the clean set must have that order. Names are sorted with their numbers as
+    numbers, or character by character as torchvision's `ImageFolder` does; where that makes a difference, the order
+    that brings the files nearer to the clean images is taken.
 
     Raises:
         ValueError: If counts or classes differ from the clean set's.
     """
-    folders = sorted(sub for sub in folder.iterdir() if sub.is_dir())
+    orders: list[list[Path]] = []
+    wrong: list[ValueError] = []
+    for key in (_natural, str):
+        found = _ordered(folder, num_classes, key)
+        try:
+            check_labels(torch.tensor([label for _, label in found]), labels, folder)
+        except ValueError as error:
+            wrong.append(error)
+        else:
+            orders.append([file for file, _ in found])
+    if not orders:
+        raise wrong[0]
+    numbered, spelled = orders[0], orders[-1]
+    rows = [row for row, (file, other) in enumerate(zip(numbered, spelled, strict=True)) if file != other]
+    if not rows:
+        return numbered
+    rows = rows[:: -(-len(rows) // 64)]
+    there, here = (_distance([order[row] for row in rows], images[rows]) for order in (spelled, numbered))
+    log.info(
+        "%s: files are taken %s; the other order is further from the clean images (%.1f and %.1f grey levels a pixel)",
+        folder,
+        "in order of the numbers in their names" if here <= there else "in order of their names, letter by letter",
+        min(here, there),
+        max(here, there),
+    )
+    return numbered if here <= there else spelled
+
+
+def _ordered(folder: Path, num_classes: int, key: Callable[[str], Any]) -> list[tuple[Path, int]]:
+    """Files with their classes, sorted by `key` of their names unless these number the rows."""
+    folders = sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=lambda sub: key(sub.name))
     numbers = all(sub.name.isascii() and sub.name.isdigit() for sub in folders)
     class_of = {sub: int(sub.name) if numbers else position for position, sub in enumerate(folders)}
     if max(class_of.values()) >= num_classes:
         raise ValueError(f"{folder} has {len(folders)} class folders; the data set has {num_classes} classes.")
-    found = [(file, class_of[sub]) for sub in folders for file in image_files(sub)]
-    if len(found) != len(labels):
-        raise ValueError(f"{folder} holds {len(found)} images; the clean training set has {len(labels)}.")
-    stems = [file.stem for file, _ in found]
+    files = [(file, class_of[sub]) for sub in folders for file in sub.iterdir() if _is_image(file)]
+    stems = [file.stem for file, _ in files]
     if all(stem.isascii() and stem.isdigit() for stem in stems) and {int(stem) for stem in stems} == set(
-        range(len(found))
+        range(len(files))
     ):
-        found.sort(key=lambda item: int(item[0].stem))
-    elif numbers:
-        found.sort(key=lambda item: (item[1], item[0].name))
-    check_labels(torch.tensor([label for _, label in found]), labels, folder)
-    return [file for file, _ in found]
+        return sorted(files, key=lambda item: int(item[0].stem))
+    return sorted(files, key=lambda item: (item[1], key(item[0].name)))
+
+
+def _distance(files: list[Path], images: UInt8[Tensor, "m c h w"]) -> float:
+    """Mean difference of files from clean images, in grey levels."""
+    found = torch.empty_like(images)
+    read_images(files, found, lambda rows, _: rows)
+    return float((found.float() - images.float()).abs().mean())
 
 
 def check_labels(found: Tensor, labels: Tensor, where: Path) -> None:
@@ -106,7 +154,7 @@ def read_images(files: list[Path], out: Tensor, bar: Bar) -> None:
         file = files[row]
         try:
             with Image.open(file) as image:
-                pixels = np.array(image.convert(mode))
+                pixels = np.array(_eight_bits(image).convert(mode))
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise ValueError(f"{file} cannot be read as an image ({error}).") from error
         if pixels.shape[:2] != (height, width):
@@ -118,3 +166,12 @@ def read_images(files: list[Path], out: Tensor, bar: Bar) -> None:
         chunk = 512
         for start in bar(range(0, len(files), chunk), "folder: images"):
             list(pool.map(read, range(start, min(start + chunk, len(files)))))
+
+
+def _eight_bits(image: Any) -> Any:
+    """A PIL image as it is, or with 16 bits of grey brought to 8, which PIL itself would cut off at white."""
+    if not image.mode.startswith("I"):
+        return image
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))

@@ -1,5 +1,1 @@
-"""Figures for papers, `figures/*.png` and `*.pdf`: the first comparison of a sweep, and what goes across comparisons."""
-
-from unlearnable.report.figures.write import write_figures
-
-__all__ = ["write_figures"]
+"""What each figure shows, one function a figure: from results to a chart, for the page and for papers alike."""

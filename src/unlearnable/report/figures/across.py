@@ -1,103 +1,82 @@
-"""Figures that go across comparisons: sensitivity, transfer of β, tasks."""
+"""Across settings: UD over how SAL is measured, the order of methods, β used elsewhere; conflict between tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from unlearnable.report.figures._canvas import COLUMN, PAGE, canvas, heat_texts, look
-from unlearnable.report.style import CLEAN_COLOUR, DIVERGING, SEQUENTIAL, Look
+from unlearnable.report.chart import Axis, Chart, Reference, Series, matrix
+from unlearnable.report.style import DIVERGING, Look
+from unlearnable.report.words import pm
 from unlearnable.results.cells import Cell
 from unlearnable.results.ranking import RankingStability
 from unlearnable.results.thresholds import Transfer
 
-
-def axis(series: Mapping[str, Sequence[tuple[float, float, float]]], looks: Mapping[str, Look], name: str) -> Figure:
-    """UD over one option of the measurement; `series` as for the page's `axis_chart`."""
-    figure = canvas(COLUMN, 2.4)
-    axes = figure.subplots()
-    axes.axhline(1, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-    for method, points in series.items():
-        places, means, spreads = (np.array(column, dtype=np.float64) for column in zip(*points, strict=True))
-        axes.errorbar(places, means, yerr=np.nan_to_num(spreads), label=method, capsize=2, **look(looks[method]))
-    ticks = sorted({place for points in series.values() for place, _, _ in points})
-    if ticks[0] > 0 and ticks[-1] / ticks[0] >= 5:
-        axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set(xlabel={"eps": "SAL's ε", "steps": "SAL steps"}.get(name, name), ylabel="UD")
-    axes.set_ylim(bottom=0)
-    figure.legend(loc="outside upper center", ncols=4)
-    return figure
+#: How numeric axes of the measurement are called.
+NAMES = {"eps": "SAL's ε", "steps": "SAL steps"}
 
 
-def stability(of: RankingStability) -> Figure:
+def over_axis(
+    series: Mapping[str, Sequence[tuple[float, float, float]]], looks: Mapping[str, Look], axis: str
+) -> Chart:
+    """UD over one numeric option of the measurement.
+
+    Args:
+        series: Method → (place on the axis, mean UD, its standard deviation), ascending.
+        looks: Of the methods.
+        axis: The option.
+    """
+    places = sorted({place for points in series.values() for place, _, _ in points})
+    spread_out = places[0] > 0 and places[-1] / places[0] >= 5
+    lines = []
+    for name, points in series.items():
+        x, means, spreads = (list(column) for column in zip(*points, strict=True))
+        lines.append(Series(name, x, means, looks[name], joined=True, y_error=spreads))
+    x_axis = Axis(NAMES.get(axis, axis), "log" if spread_out else "linear", ticks=places)
+    return Chart(x_axis, Axis("UD", from_zero=True), lines, references=[Reference(y=1)])
+
+
+def grid(cells: Sequence[Cell]) -> Chart:
+    """UD of one method over ε × steps."""
+    radii = sorted({float(cell.first.result["eps"]) for cell in cells})
+    steps = sorted({int(cell.first.result["steps"]) for cell in cells})
+    values = np.full((len(radii), len(steps)), np.nan)
+    texts = [["–"] * len(steps) for _ in radii]
+    for cell in cells:
+        row, column = radii.index(float(cell.first.result["eps"])), steps.index(int(cell.first.result["steps"]))
+        values[row, column], texts[row][column] = cell.ud, pm(cell.ud, cell.ud_std, 2)
+    names = ([f"{radius:g}" for radius in radii], [str(step) for step in steps])
+    return matrix(values, *names, unit="UD", low=0, high=_highest(values), texts=texts, x="SAL steps", y="ε")
+
+
+def stability(of: RankingStability) -> Chart:
     """Kendall's τ of the methods' order between each two ways of measuring."""
-    size = len(of.settings)
-    figure = canvas(min(PAGE, 1.9 + 0.36 * size), 1.3 + 0.34 * size)
-    axes = figure.subplots()
-    image = axes.imshow(of.tau, vmin=-1, vmax=1, cmap=DIVERGING[1])
-    heat_texts(axes, of.tau, lambda i, j: _number(of.tau[i, j]), dark_above=0.6, dark_below=-0.6)
-    _names(axes, of.settings, of.settings)
-    figure.colorbar(image, ax=axes, label="Kendall's τ", shrink=0.8)
-    return figure
+    return _agreement(of.tau, of.settings, of.settings, unit="Kendall's τ")
 
 
-def transfer(of: Transfer) -> Figure:
-    """UD of each method at each source's β, a panel a method."""
-    highest = float(np.nanmax(of.ud)) if np.isfinite(of.ud).any() else 1.0
-    columns = min(len(of.methods), 4)
-    rows = -(-len(of.methods) // columns)
-    figure = canvas(PAGE, rows * (1.0 + 0.28 * len(of.settings)) + 0.6)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.ravel()[len(of.methods) :]:
-        axes.set_axis_off()
-    for place, method in enumerate(of.methods):
-        axes, values = grid.ravel()[place], of.ud[:, :, place]
-        image = axes.imshow(values, vmin=0, vmax=max(highest, 1e-9), cmap=SEQUENTIAL[1], aspect="auto")
-        heat_texts(axes, values, lambda i, j, v=values: _number(v[i, j]), dark_above=np.inf, dark_below=0.5 * highest)  # type: ignore[misc]
-        _names(axes, of.settings, of.settings if place % columns == 0 else [""] * len(of.settings))
-        axes.set_title(method)
-        if place % columns == 0:
-            axes.set_ylabel("β of")
-    figure.colorbar(image, ax=grid, label="UD", shrink=0.8)
-    return figure
+def transfer(of: Transfer, method: str) -> Chart:
+    """UD of one method on each target at each source's β; all methods of a transfer have one scale."""
+    values = of.ud[:, :, of.methods.index(method)]
+    rows = [f"β of {name} ({beta:.3g})" for name, beta in zip(of.settings, of.beta, strict=True)]
+    columns = [f"on {name}" for name in of.settings]
+    return matrix(values, rows, columns, unit="UD", low=0, high=_highest(of.ud), title=method)
 
 
-def tasks(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Figure:
-    """UD of each task, methods side by side."""
-    names = list(dict.fromkeys(cell.first.task for cell in cells))
-    methods = list(dict.fromkeys(cell.first.label for cell in cells if not cell.is_clean))
-    figure = canvas(COLUMN if len(names) < 6 else PAGE, 2.4)
-    axes = figure.subplots()
-    axes.axhline(1, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-    for place, method in enumerate(methods):
-        shown = [cell for cell in cells if cell.first.label == method]
-        offset = (place - (len(methods) - 1) / 2) * 0.7 / max(len(methods), 1)
-        axes.errorbar(
-            [names.index(cell.first.task) + offset for cell in shown],
-            [cell.ud for cell in shown],
-            yerr=np.nan_to_num([cell.ud_std for cell in shown]),
-            label=method,
-            capsize=2,
-            **look(looks[method], linestyle=""),
-        )
-    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axes.set(ylabel="UD")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    figure.legend(loc="outside upper center", ncols=4)
-    return figure
+def transfer_order(of: Transfer) -> Chart:
+    """Kendall's τ between the methods' order at the foreign β and at the own one."""
+    rows, columns = [f"β of {name}" for name in of.settings], [f"on {name}" for name in of.settings]
+    return _agreement(of.tau, rows, columns, unit="Kendall's τ")
 
 
-def _names(axes, columns: Sequence[str], rows: Sequence[str]) -> None:  # type: ignore[no-untyped-def]
-    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=6)
-    axes.set_yticks(range(len(rows)), rows, fontsize=6)
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def conflict(values: Sequence[Sequence[float | None]], tasks: Sequence[str], title: str = "") -> Chart:
+    """Cosine similarity between tasks: −1 opposed, 1 agreed."""
+    return _agreement(np.array(values, dtype=np.float64), tasks, tasks, unit="cosine similarity", title=title)
 
 
-def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.2f}"
+def _agreement(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str = "") -> Chart:
+    return matrix(values, rows, columns, unit=unit, low=-1, high=1, colours=DIVERGING, title=title)
+
+
+def _highest(values: np.ndarray) -> float:
+    return max(float(np.nanmax(values)), 1e-9) if np.isfinite(values).any() else 1.0

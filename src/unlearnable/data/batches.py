@@ -1,0 +1,72 @@
+"""How samples become batches: in a new order each epoch for training, always the same for measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from typing_extensions import override
+
+from unlearnable import seeding
+from unlearnable.data.modality.base import Modality
+from unlearnable.data.samples import Samples, Targets
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Index batches, in a new order each epoch that depends on (seed, epoch) alone.
+
+    Lightning calls `set_epoch`, so a run resumed at epoch 7 sees epoch 7's order.
+
+    Args:
+        size: Number of samples.
+        batch_size: Samples a batch.
+        seed: Of the orders.
+        shuffle: False keeps the samples' own order.
+        drop_last: Whether to leave out the last batch of an epoch where it is smaller than the others.
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int, shuffle: bool, drop_last: bool = False) -> None:
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.shuffle, self.drop_last = shuffle, drop_last
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of the next pass."""
+        self.epoch = epoch
+
+    @override
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.arange(self.size)
+        if self.shuffle:
+            order = torch.randperm(self.size, generator=seeding.generator("cpu", self.seed, self.epoch))
+        for rows in order.split(self.batch_size)[: len(self)]:
+            yield rows.tolist()
+
+    def __len__(self) -> int:
+        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A fixed set of samples in batches as models take them: re-iterable, never shuffled, never augmented.
+
+    Attributes:
+        samples: The samples, in their order.
+        modality: What turns stored inputs into a model's.
+        batch_size: Samples a batch; the last may be smaller.
+    """
+
+    samples: Samples
+    modality: Modality
+    batch_size: int
+
+    def __iter__(self) -> Iterator[tuple[Any, Targets]]:
+        for rows in torch.arange(len(self.samples)).split(self.batch_size):
+            inputs, targets = self.samples[rows]
+            yield self.modality.to_model(inputs), targets
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.batch_size)

@@ -1,0 +1,114 @@
+"""Targets, checked: a label that is none, or a task without any, must not go on as a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from unlearnable.data.samples import Samples
+from unlearnable.tasks import Classification, Segmentation
+
+
+def read_labels(
+    values: Sequence[Any] | np.ndarray, names: Sequence[str], *, where: Callable[[int], str]
+) -> Int64[Tensor, " n"]:
+    """Class indices from what a source holds: whole numbers, or the classes' names.
+
+    Args:
+        values: One a sample: numbers, whole ones written as strings, or class names.
+        names: The classes' names, by index.
+        where: Says of a row where it lies, for the message.
+
+    Raises:
+        ValueError: naming the row, if one is missing (None, NaN, −1), not whole, out of range, or an unknown name.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    labels = []
+    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
+        label = index.get(value) if isinstance(value, str) else None
+        label = _number(value) if label is None else label
+        if label is None or not 0 <= label < len(names):
+            classes = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            raise ValueError(
+                f"{where(row)}: the label {value!r} is none of the {len(names)} classes; labels are whole numbers from 0 "
+                f"to {len(names) - 1}, or the classes' names ({classes})."
+            )
+        labels.append(label)
+    return torch.tensor(labels, dtype=torch.int64)
+
+
+def _number(value: Any) -> int | None:
+    """The whole number that a label is, or None."""
+    if isinstance(value, str):
+        return int(value) if value.strip().isdecimal() else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if float(value).is_integer() else None
+
+
+def check_targets(samples: Samples, split: str) -> None:
+    """Checks every class label of a split, one an image or one a pixel.
+
+    Samples with several tasks may lack a task's label, which is −1; with one classification each has one.
+
+    Args:
+        samples: With their tasks.
+        split: Its name, for the message.
+
+    Raises:
+        ValueError: naming task and sample, if a label is not a whole number, out of range or missing.
+    """
+    for name, task in samples.tasks.items():
+        if not isinstance(task, Classification | Segmentation):
+            continue
+        alone = isinstance(samples.targets, Tensor)
+        target = samples.targets if isinstance(samples.targets, Tensor) else samples.targets[name]
+        if target.dtype != torch.int64:
+            raise ValueError(f"The {split} labels of task {name!r} must be whole numbers (int64); got {target.dtype}.")
+        wrong = (target < (0 if alone else -1)) | (target >= task.channels)
+        if wrong.any():
+            row = int(wrong.flatten(1).any(1).nonzero()[0]) if wrong.ndim > 1 else int(wrong.nonzero()[0])
+            raise ValueError(
+                f"The {split} set has the label {int(target[row][wrong[row]].flatten()[0])} for task {name!r} "
+                f"(sample {row}, counted from 0); labels go from 0 to {task.channels - 1}"
+                f"{', and none may be missing' if alone else ', with −1 where there is none'}."
+            )
+
+
+def check_learnable(train: Samples) -> None:
+    """Refuses tasks that nothing can be learnt from.
+
+    Raises:
+        ValueError: naming the task, if all of its training targets are masked, or are of one class.
+    """
+    assert not isinstance(train.targets, Tensor)
+    for name, task in train.tasks.items():
+        target = train.targets[name]
+        known = task.known(target)
+        if not known.any():
+            raise ValueError(
+                f"Task {name!r} has no value in the training set: all of it is masked. Leave it out of dataset.tasks."
+            )
+        if isinstance(task, Classification | Segmentation):
+            labels = target[known]
+            if int(labels.min()) == int(labels.max()):
+                raise ValueError(
+                    f"Task {name!r} has one class only in the training set ({int(labels[0])}): there is nothing to tell "
+                    "apart. Leave it out of dataset.tasks or take more views."
+                )
+
+
+def balanced(task: Segmentation, target: Int64[Tensor, "n h w"]) -> Segmentation:
+    """The task with a weight a class of 1 / log(1.02 + p), p being its share of the pixels (Paszke et al., 2016, ENet).
+
+    For rare classes this is up to 50: without it, where nine pixels in ten are background, a net says so of all.
+    """
+    counts = torch.bincount(target[target >= 0], minlength=task.channels).double()
+    weights = 1 / torch.log(1.02 + counts / counts.sum())
+    return replace(task, class_weights=tuple(weights.tolist()))

@@ -1,0 +1,173 @@
+"""What a figure shows, tidied up and drawn by nobody yet: `render_plotly` and `render_matplotlib` do that.
+
+A chart is one set of axes. Lengths are in the axes' units; NaN stands for what is not known and is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from unlearnable.report.style import SEQUENTIAL, Look
+
+#: A place on an axis: a number, or the name of a category.
+Place = float | str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis.
+
+    Attributes:
+        title: Its words.
+        scale: `category` for names, the first at the left or at the top.
+        percent: Whether its numbers are shares.
+        from_zero: Whether it starts at zero.
+        categories: The names in order; empty takes them as they come.
+        ticks: The places that are named; empty leaves them to the renderer.
+    """
+
+    title: str = ""
+    scale: Literal["linear", "log", "category"] = "linear"
+    percent: bool = False
+    from_zero: bool = False
+    categories: Sequence[str] = ()
+    ticks: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that belong together.
+
+    Attributes:
+        name: In the legend.
+        x: Places.
+        y: Places.
+        look: Of all points, or of each.
+        joined: Whether a line runs through them.
+        x_error: Standard deviations, one a point; empty for none.
+        y_error: The same along y.
+        band: Half the height of a faint band around the line, one a point; empty for none.
+        labels: Written beside the points; empty for none.
+        notes: More about each point, shown where a pointer can ask.
+    """
+
+    name: str
+    x: Sequence[Place]
+    y: Sequence[Place]
+    look: Look | Sequence[Look]
+    joined: bool = False
+    x_error: Sequence[float] = ()
+    y_error: Sequence[float] = ()
+    band: Sequence[float] = ()
+    labels: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Box:
+    """A distribution: its median, quartiles and whiskers."""
+
+    name: str
+    look: Look
+    low: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A matrix in colours.
+
+    Attributes:
+        values: `[rows, columns]`.
+        rows: Their names, from the top.
+        columns: Their names, or the numbers they stand for.
+        unit: What the colours mean.
+        low: Value of the first colour.
+        high: Value of the last.
+        logarithmic: Whether colours follow the logarithm; what is not positive is left out.
+        colours: Name of the colour map, plotly's and matplotlib's.
+        texts: Written into the cells, `[rows][columns]`; empty for none.
+        dots: Cells that are marked with a dot.
+        mark: A value that is marked on the scale, and its symbol.
+    """
+
+    values: Float64[np.ndarray, "rows columns"]
+    rows: Sequence[str]
+    columns: Sequence[Place]
+    unit: str
+    low: float
+    high: float
+    logarithmic: bool = False
+    colours: tuple[str, str] = SEQUENTIAL
+    texts: Sequence[Sequence[str]] = ()
+    dots: Bool[np.ndarray, "rows columns"] | None = None
+    mark: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A dashed line across the chart, at `x` or at `y`, with its words if there are any."""
+
+    x: float | None = None
+    y: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One set of axes and what is on them.
+
+    Attributes:
+        x: Axis to the right.
+        y: Axis upwards.
+        series: Points and lines, the last on top.
+        boxes: Distributions, one a category of `x`.
+        heat: A matrix; its names are the axes' categories.
+        references: Dashed lines.
+        span: A grey band over a range of `x`: its name, start and end.
+        title: What tells it from its neighbours, or what it comes to.
+        legend: Whether the series are named apart from the chart.
+    """
+
+    x: Axis
+    y: Axis
+    series: Sequence[Series] = ()
+    boxes: Sequence[Box] = ()
+    heat: Heat | None = None
+    references: Sequence[Reference] = ()
+    span: tuple[str, float, float] | None = None
+    title: str = ""
+    legend: bool = True
+
+
+def texts_of(values: Float64[np.ndarray, "rows columns"]) -> list[list[str]]:
+    """Each value with two digits after the point, a dash for NaN."""
+    return [["–" if math.isnan(value) else f"{value:.2f}" for value in row] for row in values]
+
+
+def matrix(
+    values: Float64[np.ndarray, "rows columns"],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    unit: str,
+    low: float,
+    high: float,
+    colours: tuple[str, str] = SEQUENTIAL,
+    texts: Sequence[Sequence[str]] = (),
+    x: str = "",
+    y: str = "",
+    title: str = "",
+) -> Chart:
+    """A small matrix whose cells say their values."""
+    heat = Heat(values, rows, columns, unit, low, high, colours=colours, texts=texts or texts_of(values))
+    return Chart(Axis(x, "category"), Axis(y, "category"), heat=heat, title=title)

@@ -1,0 +1,152 @@
+"""Tables in the terminal: the end of a sweep, and what goes across settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from unlearnable.report.words import pm, short, signed
+from unlearnable.results.cells import Cell
+from unlearnable.results.comparison import comparisons, stabilities
+from unlearnable.results.records import AXES, Records
+from unlearnable.results.rows import job_row, transfer_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SHOWN: Mapping[str, str] = {
+    "poison": "poison",
+    "task": "task",
+    "variant": "variant",
+    "settings": "settings",
+    "seed": "seed",
+    "eps": "ε",
+    "steps": "steps",
+    "beta": "β",
+    "learnable_layers": "learnable layers",
+    "ud": "UD",
+    "train_acc": "train acc",
+    "test_acc": "test acc",
+    "test_acc_peak": "peak",
+    "clean_test_acc": "clean test acc",
+    "metric": "metric",
+    "test_metric": "test",
+    "clean_test_metric": "clean test",
+    "relative": "against clean, %",
+    "seconds": "seconds",
+}
+_ONLY_IF_VARIED = ("task", "variant", "settings")
+_ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
+_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
+#: Above as many jobs the terminal shows the cells alone.
+_MOST_JOBS_SHOWN = 40
+
+
+def print_tables(records: Records, cells: Sequence[Cell]) -> None:
+    """Shows the jobs, the cells over seeds and the failures in the terminal."""
+    console = wide_console()
+    seeds = max((len(cell.runs) for cell in cells), default=0)
+    if len(records.runs) <= _MOST_JOBS_SHOWN or seeds < 2:
+        _print_jobs(console, records)
+    if seeds > 1:
+        _print_cells(console, cells)
+    elif cells:
+        console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
+    for failure in records.failures:
+        console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
+
+
+def print_sensitivity(cells: Sequence[Cell]) -> None:
+    """UD of every method under every setting, and how far the settings agree on the order."""
+    from rich.table import Table
+
+    console, compared = wide_console(), comparisons(cells)
+    methods = list(dict.fromkeys(cell.first.label for one in compared for cell in one.methods))
+    table = Table(title="UD, mean ± standard deviation over seeds")
+    for name in ("setting", *methods):
+        table.add_column(name, justify="left" if name == "setting" else "right")
+    for one in compared:
+        own = {cell.first.label: pm(cell.ud, cell.ud_std) for cell in one.methods}
+        table.add_row(one.title, *(own.get(method, "–") for method in methods))
+    console.print(table)
+    for title, stability in stabilities(cells).items():
+        if least := stability.least:
+            console.print(
+                f"{title}: mean Kendall's τ {signed(stability.mean_tau)} between {len(stability.settings)} settings; "
+                f"lowest {signed(least[2])} between {least[0]} and {least[1]}."
+            )
+
+
+def print_transfer(cells: Sequence[Cell]) -> None:
+    """UD on each target at each source's β."""
+    from rich.table import Table
+
+    rows = transfer_rows(cells)
+    methods = list(dict.fromkeys(row["poison"] for row in rows))
+    table = Table(title="UD at the β of another setting")
+    for name in ("measured", "β of", "on", *methods, "order's τ"):
+        table.add_column(name, justify="left" if name in ("measured", "β of", "on") else "right")
+    for key in dict.fromkeys((row["measured"], row["beta_of"], row["on"]) for row in rows):
+        own = {row["poison"]: row for row in rows if (row["measured"], row["beta_of"], row["on"]) == key}
+        values = [pm(own[method]["ud"]) if method in own else "–" for method in methods]
+        table.add_row(*key, *values, pm(next(iter(own.values()))["order_tau"], digits=2))
+    wide_console().print(table)
+
+
+def wide_console() -> Console:
+    """The terminal; a log file counts as wide enough for whole rows."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=180)
+
+
+def _print_jobs(console: Console, records: Records) -> None:
+    from rich.table import Table
+
+    rows = [job_row(run) for run in records.runs]
+    shown = [name for name in _SHOWN if name not in _ONLY_IF_VARIED or len({row[name] for row in rows}) > 1]
+    # Accuracies where all jobs have one; else each task's own metric.
+    accuracies = all(row.get("test_acc") is not None for row in rows)
+    shown = [name for name in shown if name not in (_OTHER_METRICS if accuracies else _ACCURACIES)]
+    table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
+    for name in shown:
+        table.add_column(_SHOWN[name], justify="left" if name in ("poison", *_ONLY_IF_VARIED) else "right")
+    for row in rows:
+        table.add_row(*(short(row.get(name)) for name in shown))
+    for failure in records.failures:
+        table.add_row(failure.poison or failure.job, *["" for _ in shown[2:]], failure.status, style="red")
+    console.print(table)
+
+
+def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
+    from rich.table import Table
+
+    columns: dict[str, Callable[[Cell], str]] = {
+        "poison": lambda cell: cell.first.label,
+        **{axis: _axis(axis) for axis in AXES[1:] if len({_axis(axis)(cell) for cell in cells}) > 1},
+        "settings": lambda cell: cell.first.settings,
+        "seeds": lambda cell: str(len(cell.seeds)),
+        "UD": lambda cell: pm(cell.ud, cell.ud_std),
+        "clean vs clean": lambda cell: (
+            pm(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread and cell.spread.clean_pairs else "–"
+        ),
+        "verdict": lambda cell: cell.short_verdict,
+        "p": lambda cell: "–" if cell.is_clean or not cell.spread else short(cell.spread.p_value),
+        "resolves": lambda cell: "–" if not cell.spread else short(cell.spread.resolution),
+        "train acc": lambda cell: pm(*cell.figure("train_acc")),
+        "test acc": lambda cell: pm(*cell.figure("test_acc")),
+        "peak": lambda cell: pm(*cell.figure("test_acc_peak")),
+    }
+    if not any(cell.first.settings for cell in cells):
+        del columns["settings"]
+    table = Table(title="Over seeds: mean ± standard deviation")
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("seeds", "UD", "clean vs clean", "eps", "steps") else "left")
+    for cell in cells:
+        table.add_row(*(text(cell) for text in columns.values()))
+    console.print(table)
+
+
+def _axis(axis: str) -> Callable[[Cell], str]:
+    return lambda cell: str(cell.first.axis(axis))

@@ -1,0 +1,18 @@
+"""Random streams that depend on numbers alone: a seed, an epoch, a batch."""
+
+from __future__ import annotations
+
+import torch
+
+
+def mix(seed: int, *parts: int) -> int:
+    """One generator seed from several numbers; neighbouring seeds and epochs give unrelated streams."""
+    mixed = seed
+    for part in parts:
+        mixed = (mixed * 6364136223846793005 + part * 1442695040888963407 + 1) % 2**63
+    return mixed
+
+
+def generator(device: torch.device | str, seed: int, *parts: int) -> torch.Generator:
+    """A fresh generator on `device`, seeded with `mix(seed, *parts)`."""
+    return torch.Generator(device).manual_seed(mix(seed, *parts))

@@ -1,0 +1,85 @@
+"""Cells over seeds, their tables and files."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.results._sweeps import result, write_sweep
+from unlearnable.report.terminal import print_tables
+from unlearnable.report.words import pm
+from unlearnable.results.cells import cells
+from unlearnable.results.reading import read_sweeps
+from unlearnable.results.rows import cell_row, write_tables
+
+
+def test_ud_is_the_mean_over_seeds_with_the_sample_standard_deviation(tmp_path: Path) -> None:
+    made = [result("em", seed=seed) for seed in (0, 1, 2)]
+    (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    uds = [entry["ud"] for entry in made]
+    assert cell.ud == pytest.approx(np.mean(uds))
+    assert cell.ud_std == pytest.approx(np.std(uds, ddof=1))
+    assert cell.figure("test_acc") == pytest.approx((0.22, 0.01))  # 0.21, 0.22, 0.23
+
+
+def test_clean_runs_of_all_jobs_of_a_protocol_make_the_clean_spread(tmp_path: Path) -> None:
+    # em has seeds 0 and 1, ops seed 2: there are three clean runs, six ordered pairs, for either.
+    made = [result("em", seed=0), result("em", seed=1), result("ops", seed=2)]
+    em, ops = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    assert em.spread is not None
+    assert ops.spread is not None
+    assert len(em.spread.clean_pairs) == len(ops.spread.clean_pairs) == 6
+
+
+def test_one_seed_has_no_spread_and_no_verdict(tmp_path: Path) -> None:
+    (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", result("em"))]))
+    assert math.isnan(cell.ud_std)
+    assert cell.short_verdict == "no verdict"
+
+
+def test_clean_data_are_the_reference_not_a_method(tmp_path: Path) -> None:
+    made = [result("clean", seed=seed) for seed in (0, 1)]
+    (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    assert cell.is_clean
+    assert (cell.ud, cell.short_verdict) == (1.0, "reference")
+    assert math.isnan(cell_row(cell)["p_value"])
+
+
+def test_a_cell_whose_ud_cannot_be_had_says_why(tmp_path: Path) -> None:
+    made = [result("em", seed=0), result("em", seed=1, epochs=4)]
+    made[1]["config"]["trainer"] = made[0]["config"]["trainer"]
+    made[1]["sal"] = made[0]["sal"]  # six epochs against a clean run of four
+    (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    assert math.isnan(cell.ud)
+    assert "same epochs and layers" in cell.note
+
+
+def test_both_files_hold_full_precision_and_every_job(tmp_path: Path) -> None:
+    made = [result("em", seed=seed) for seed in (0, 1)]
+    folder = write_sweep(tmp_path / "sweep", *made, failed=1)
+    records = read_sweeps([folder])
+    write_tables(folder, records, cells(records))
+    jobs = list(csv.DictReader((folder / "summary.csv").open()))
+    assert [(job["status"], job["seed"]) for job in jobs] == [("done", "0"), ("done", "1"), ("failed", "")]
+    assert float(jobs[1]["ud"]) == made[1]["ud"]
+    (aggregate,) = csv.DictReader((folder / "aggregates.csv").open())
+    assert float(aggregate["ud"]) == np.mean([entry["ud"] for entry in made])
+    assert aggregate["seeds"] == "0 1"
+
+
+def test_the_terminal_shows_jobs_cells_and_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = [result("em", seed=seed) for seed in (0, 1)]
+    records = read_sweeps([write_sweep(tmp_path / "sweep", *made, failed=1)])
+    (cell,) = aggregates = cells(records)
+    print_tables(records, aggregates)
+    shown = capsys.readouterr().out
+    assert pm(cell.ud, cell.ud_std) in shown
+    assert "2-rem failed: `poison.radius` must be positive; got -1." in shown
+
+
+def test_numbers_are_shown_with_their_spread_where_there_is_one() -> None:
+    assert (pm(0.45, 0.031), pm(0.45, math.nan), pm(math.nan, 0.1)) == ("0.450 ± 0.031", "0.450", "–")

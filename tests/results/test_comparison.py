@@ -1,0 +1,79 @@
+"""What is compared with what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.results._sweeps import METHODS, multi_task, result, write_sweep
+from unlearnable.report.findings import findings, warnings
+from unlearnable.results.cells import cells
+from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
+from unlearnable.results.reading import read_sweeps
+from unlearnable.results.records import Records
+
+
+def _read(folder: Path, made: list[dict[str, Any]]) -> Records:
+    return read_sweeps([write_sweep(folder / "sweep", *made)])
+
+
+def test_methods_are_compared_within_a_setting_the_papers_first(tmp_path: Path) -> None:
+    made = [result(poison, eps=eps) for eps in (0.01, 0.05) for poison in METHODS]
+    compared = comparisons(cells(_read(tmp_path, made)))
+    assert [one.title for one in compared] == ["ε = 0.05", "ε = 0.01"]
+    assert [len(one.methods) for one in compared] == [4, 4]  # clean data are no method
+
+
+def test_another_probe_is_another_way_of_measuring_another_width_another_model(tmp_path: Path) -> None:
+    made = [
+        result(poison, sal={"samples": samples}, model={"width": width})
+        for poison in METHODS
+        for samples in (64, 512)
+        for width in (8, 16)
+    ]
+    records = _read(tmp_path, made)
+    found = cells(records)
+    assert set(stabilities(found)) == {"model.width=8", "model.width=16"}
+    assert all(len(one.settings) == 2 for one in stabilities(found).values())
+    moved = transfers(found)
+    assert set(moved) == {"sal.samples=64", "sal.samples=512"}
+    assert [one.settings for one in moved.values()] == [("model.width=8", "model.width=16")] * 2
+
+
+def test_numeric_axes_are_those_that_were_varied(tmp_path: Path) -> None:
+    made = [
+        result(poison, eps=eps, sal={"samples": n}) for poison in METHODS for eps in (0.01, 0.05) for n in (64, 512)
+    ]
+    found = cells(_read(tmp_path, made))
+    assert numeric_axes(found) == ["eps", "sal.samples"]
+    series = axis_series(found, "eps")
+    assert set(series) == {"sal.samples=64", "sal.samples=512"}
+    assert [place for place, _, _ in series["sal.samples=64"]["em"]] == [0.01, 0.05]
+    assert [place for place, _, _ in axis_series(found, "sal.samples")["ε = 0.01"]["em"]] == [64, 512]
+
+
+def test_tasks_of_a_job_are_settings_of_their_own(tmp_path: Path) -> None:
+    compared = comparisons(cells(_read(tmp_path, [multi_task("em"), multi_task("tap")])))
+    assert [one.title for one in compared] == ["task scene", "task depth", "task segmentation"]
+
+
+def test_findings_name_the_order_here_and_in_the_paper(tmp_path: Path) -> None:
+    found = cells(_read(tmp_path, [result(poison, seed=seed) for poison in METHODS for seed in (0, 1, 2)]))
+    said = " ".join(findings(comparisons(found), found))
+    assert "Lowest UD: ops" in said
+    assert (
+        "here ops < em < tap; as reported (unverified) em < ops < tap: another order, Kendall's τ = 0.33 over 3 methods."
+        in said
+    )
+    assert "over 4 methods" not in said
+    assert "4 methods, p =" in said
+
+
+def test_two_methods_in_the_papers_order_are_no_agreement_to_count(tmp_path: Path) -> None:
+    found = cells(_read(tmp_path, [result("ops"), result("tap")]))
+    (said,) = [text for text in findings(comparisons(found), found) if "as reported" in text]
+    assert said.endswith("the same order (one seed).")
+
+
+def test_one_seed_is_warned_of(tmp_path: Path) -> None:
+    records = _read(tmp_path, [result("em")])
+    assert any(text.startswith("One seed only: UD has no spread") for text in warnings(records, cells(records)))

@@ -1,0 +1,69 @@
+"""Metrics of each kind of task against cases worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unlearnable.models.judging import TaskMetrics
+from unlearnable.tasks import Classification, Depth, Grouping, Heatmap, Normals, Segmentation, Task
+
+NAN = float("nan")
+
+
+def measured(task: Task, output: Tensor, target: Tensor) -> dict[str, float]:
+    metrics = TaskMetrics(task)
+    half = max(1, len(output) // 2)
+    for part in (slice(0, half), slice(half, None)):  # batches must not matter
+        metrics.update(output[part], target[part])
+    return {name: value.item() for name, value in metrics.compute().items()}
+
+
+def test_depth_metrics_by_hand() -> None:
+    true = torch.tensor([1.0, 2.0, 4.0, NAN]).view(4, 1, 1, 1)
+    predicted = torch.tensor([1.2, 2.0, 1.0, 9.0]).view(4, 1, 1, 1).log()
+    values = measured(Depth("d", 1), predicted, true)
+    assert values["rmse"] == pytest.approx(math.sqrt((0.04 + 0 + 9) / 3), rel=1e-5)
+    assert values["abs_rel"] == pytest.approx((0.2 + 0 + 0.75) / 3, rel=1e-5)
+    assert values["delta1"] == pytest.approx(2 / 3)
+
+
+def test_mean_iou_by_hand() -> None:
+    true = torch.tensor([[[0, 0, 1, 1]], [[-1, 2, 2, 2]]])
+    predicted = torch.tensor([[[0, 1, 1, 1]], [[0, 2, 2, 0]]])
+    scores = nn.functional.one_hot(predicted, 4).movedim(-1, 1).float()
+    values = measured(Segmentation("s", 4), scores, true)
+    # IoU: class 0: 1/3; class 1: 2/3; class 2: 2/3; class 3 does not occur.
+    assert values["miou"] == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
+    assert values["pixel_acc"] == pytest.approx(5 / 7)
+
+
+def test_angles_by_hand() -> None:
+    true = torch.tensor([[1.0, 0, 0]] * 3).view(3, 3, 1, 1)
+    predicted = torch.tensor([[2.0, 0, 0], [0, 1.0, 0], [1.0, 1.0, 0]]).view(3, 3, 1, 1)
+    values = measured(Normals("n", 3), predicted, true)
+    assert values["mean_angle"] == pytest.approx((0 + 90 + 45) / 3, abs=0.02)
+    assert values["within_11"] == pytest.approx(1 / 3)
+
+
+def test_average_precision_of_a_perfect_ranking_is_one() -> None:
+    target = torch.tensor([0.0, 0.1, 0.6, 0.9]).view(4, 1, 1, 1)
+    assert measured(Heatmap("k", 1), target.logit(eps=1e-3), target)["ap"] == pytest.approx(1.0)
+    # Reversed: the positives come third and fourth: (1/3 + 2/4) / 2.
+    assert measured(Heatmap("k", 1), -target.logit(eps=1e-3), target)["ap"] == pytest.approx(5 / 12, abs=1e-3)
+
+
+def test_accuracy_and_pairs_by_hand() -> None:
+    scores = torch.eye(3)[torch.tensor([0, 1, 2, 0])]
+    assert measured(Classification("c", 3), scores, torch.tensor([0, 1, 0, -1]))["acc"] == pytest.approx(2 / 3)
+    segments = torch.tensor([[[1, 1, 2, 2]]] * 2)
+    apart = torch.tensor([0.0, 0.0, 0.0, 5.0]).view(1, 1, 1, 4).repeat(2, 1, 1, 1)
+    # Pairs of neighbours: same, different, same; found: same, same, different.
+    assert measured(Grouping("g", 1), apart, segments)["pair_acc"] == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_nothing_seen_is_no_number() -> None:
+    assert math.isnan(TaskMetrics(Depth("d", 1)).compute()["rmse"].item())
