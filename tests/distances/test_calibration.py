@@ -19,7 +19,7 @@ WITH_SPREAD = [name for name, distance in DISTANCES.items() if distance.observe 
 
 
 def test_shares_are_those_of_all_splits() -> None:
-    clean = simulated(np.random.default_rng(0), 10, epochs=2, layers=5)
+    clean = simulated(np.random.default_rng(0), 10, epochs=1, layers=5)
     splits = [(list(half), [seed for seed in clean if seed not in half]) for half in combinations(clean, 5)]
     found = calibration_of("geometric", clean)
     assert (found.distance, found.seeds, found.splits) == ("geometric", 10, 252)
@@ -37,9 +37,9 @@ def test_shares_are_those_of_all_splits() -> None:
 
 
 def test_all_distances_with_their_inputs_are_calibrated() -> None:
-    clean = simulated(np.random.default_rng(1), 10, epochs=2, layers=6)
+    clean = simulated(np.random.default_rng(1), 10, epochs=1, layers=5)
     losses = {seed: sal.mean(axis=1) for seed, sal in clean.items()}
-    assert list(all_calibrations(clean, weights=np.arange(1, 7), clean_losses=losses)) == ["ud", *WITH_SPREAD]
+    assert list(all_calibrations(clean, weights=np.arange(1, 6), clean_losses=losses)) == ["ud", *WITH_SPREAD]
     with pytest.raises(ValueError, match="needs an input that is missing"):
         calibration_of("loss_ratio", clean)
     with pytest.raises(ValueError, match="has a spread over seeds"):

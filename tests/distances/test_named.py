@@ -72,6 +72,6 @@ def test_one_that_has_no_value_does_not_take_the_others_along() -> None:
 def test_arguments_that_do_not_fit_are_refused_not_hidden() -> None:
     for wrong in ({"weights": [1]}, {"losses": [1.0]}, {"clean_losses": [1.0]}, {"converged_epoch": 6}):
         with pytest.raises(ValueError, match="must"):
-            all_distances(POISONED, CLEAN, **wrong)  # type: ignore[arg-type]
+            all_distances(POISONED, CLEAN, **wrong)
     with pytest.raises(ValueError, match="non-negative"):
         all_distances(POISONED - 10, CLEAN)

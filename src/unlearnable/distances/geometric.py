@@ -6,8 +6,8 @@ lower means more unlearnable and 1 means "like clean data"; exchanging the runs 
 
 Why the logarithm: in one network SALs spread over some four orders of magnitude. On the raw scale two clusters cut off
 the largest layer and a count throws the rest away; a mean of differences would be that one layer's. A ratio treats
-halving alike in every layer, and its logarithm makes runs' means close to normally distributed, which
-:func:`unlearnable.distances.spread_of` builds on.
+halving alike in every layer, and a mean of logarithms is closer to normally distributed over seeds than a mean of numbers
+with heavy tails; :func:`unlearnable.distances.spread_of` builds on that.
 
 Why τ: below about 10⁻³ of loss a SAL is not resolved (the solver stops at such gains, and evaluation in single
 precision scatters), so the ratio of two SALs below it means nothing; τ draws both to the same value. The report says what
