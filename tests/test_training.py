@@ -19,7 +19,7 @@ from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weig
 from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
-from unlearnable.measures.sal.fast import Fast
+from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.module import TaskModule
 from unlearnable.tasks import Classification
 from unlearnable.training import fit, replay

@@ -1,7 +1,7 @@
 """`python -m unlearnable.landscape JOB`: the loss around a job's training and its clean reference's.
 
 Both stored trajectories on the plane of their two principal directions, with the loss on clean and on poisoned training
-images as contours. Rows of the grid are kept in the store as they are done: an interrupted command goes on.
+samples as contours. Rows of the grid are kept in the store as they are done: an interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Surfaces:
         plane: The plane; its trajectories are `clean` and, for a poisoned job, the poison's name.
         xs: Places along the first direction, `[nx]`.
         ys: Places along the second, `[ny]`.
-        losses: Name of the images → loss, `[ny, nx]`.
+        losses: Name of the samples → loss, `[ny, nx]`.
     """
 
     plane: Plane
@@ -97,15 +97,15 @@ class Job:
         config = OmegaConf.create(result["config"])
         self.folder, self.poison = folder, str(result["poison"])
         self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
-        clean: DataModule = load_data(config)
-        self.data = {"clean": clean}
+        clean = load_data(config)
+        self.data: dict[str, DataModule] = {"clean": self.stages.purified(clean, "clean")}
         if not result["is_clean"]:
-            self.data[self.poison] = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
-        self.data = {name: self.stages.purified(data, name) for name, data in self.data.items()}
+            poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
+            self.data[self.poison] = self.stages.purified(poisoned, self.poison)
         self.trajectories: dict[str, list[StoredWeights]] = {}
         self.digests: dict[str, str] = {}
         for name, data in self.data.items():
-            own = len(self.data) == 1 or name == self.poison  # the callbacks take part in the job's own run alone
+            own = name == self.poison or result["is_clean"]  # the reference is trained without the job's callbacks
             entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data, callbacks=own))
             if entry is None:
                 raise FileNotFoundError(
@@ -132,7 +132,7 @@ def surfaces(
         job: The job.
         layer: A module's name for its own plane, all other weights fixed at the last run's end; None for all weights.
         points: Grid points along each direction.
-        samples: Training images that the loss is measured on.
+        samples: Training samples that the loss is measured on.
         margin: Grid beyond the trajectories, as a share of their extent.
         plain: Euclidean distances instead of filter-normalised ones.
 
@@ -196,7 +196,7 @@ def _measure(
     probe = data.probe(min(samples, len(data.train)), split="train", batch_size=256)
     done = {row for row in range(len(ys)) if (folder / f"row_{row:03d}.json").exists()}
     with Progress(disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(f"loss on {name} images", total=len(ys), completed=len(done))
+        task = progress.add_task(f"loss on {name} samples", total=len(ys), completed=len(done))
         # With several tasks the last is their sum, which the training goes by.
         loss = list(module.loss_functions.values())[-1]  # type: ignore[operator]
         for row, values in loss_rows(net, loss, probe, plane, xs, ys, skip=done):
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--layers", nargs="*", metavar="NAME", help="planes of single layers too; without names, of all"
     )
     parser.add_argument("--points", type=int, default=21, help="grid points along each direction")
-    parser.add_argument("--samples", type=int, default=256, help="training images for the loss")
+    parser.add_argument("--samples", type=int, default=256, help="training samples for the loss")
     parser.add_argument(
         "--margin", type=float, default=0.25, help="grid beyond the trajectories, share of their extent"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests._inputs import composed
+from tests._inputs import ROOT
 from tests.results._sweeps import result, write_sweep
 from unlearnable.app.sweep import SweepReport
 from unlearnable.loggers.base import GuardedLogger, JobInfo, JobLogger, LoggerWarning, NoLogger, SweepInfo, log_sweep
@@ -102,8 +102,9 @@ def test_a_summary_that_cannot_be_logged_is_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["none", "csv", "tensorboard", "wandb"])
 def test_every_logger_of_the_group_is_a_class_that_takes_a_job_and_a_sweep(name: str) -> None:
     from hydra.utils import get_class
+    from omegaconf import OmegaConf
 
-    kind = get_class(composed(f"logger={name}").logger._target_)
+    kind = get_class(OmegaConf.load(ROOT / "conf" / "logger" / f"{name}.yaml")["_target_"])
     assert issubclass(kind, JobLogger)
 
 

@@ -1,24 +1,16 @@
-"""Conflict of identical and opposed tasks, and relative performance by hand."""
+"""Conflict of identical and opposed tasks."""
 
 from __future__ import annotations
-
-import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from unlearnable.measures.conflict import (
-    cosine_matrix,
-    draw_conflict,
-    gradient_conflict,
-    mean_conflict,
-    sal_conflict,
-)
+from unlearnable.measures.base import Context
+from unlearnable.measures.conflict import TaskConflict, cosine_matrix, gradient_conflict, mean_conflict, sal_conflict
 from unlearnable.measures.sal import measure_sal
-from unlearnable.results.relative import delta_m, relative_performance
+from unlearnable.tasks import JointLoss
 
 
 class TwoOutputs(nn.Module):
@@ -93,23 +85,35 @@ def test_sal_conflict_is_over_the_layers_that_all_tasks_have() -> None:
     y = torch.arange(8) % 2
     torch.manual_seed(0)
     one = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
-    sal = measure_sal(one, nn.functional.cross_entropy, [(x, y)], steps=3)
+    sal = measure_sal(one, nn.functional.cross_entropy, [(x, y)], steps=3).measured()
     assert sal_conflict({"a": sal, "b": sal})[0, 1] == pytest.approx(1)
-    bare = measure_sal(one[0], lambda o, t: o.square().mean(), [(x, y)], steps=3, layers="weights")
+    bare = measure_sal(one[0], lambda o, t: o.square().mean(), [(x, y)], steps=3).measured()
     with pytest.raises(ValueError, match="no layer in common"):
         sal_conflict({"a": sal, "b": bare})
 
 
-def test_relative_performance_by_hand() -> None:
-    assert relative_performance(0.4, 0.8, higher_is_better=True) == pytest.approx(-50)
-    assert relative_performance(1.2, 1.0, higher_is_better=False) == pytest.approx(-20)
-    assert relative_performance(0.9, 1.0, higher_is_better=False) == pytest.approx(10)
-    assert delta_m([-50.0, -20.0, 10.0]) == pytest.approx(-20)
-    assert math.isnan(relative_performance(1.0, 0.0, higher_is_better=True))
-    assert math.isnan(delta_m([1.0, math.nan]))
+def test_the_measure_has_a_row_of_the_matrix_a_task_and_no_row_for_the_joint_loss() -> None:
+    net = TwoOutputs()
+    shared = net.shared
+    everything = {**losses(), "joint": JointLoss({})}
+    context = Context(1, lambda epoch: {}, shared=list(shared.parameters()))
+    found = TaskConflict().measure(net, everything, batches(), context)
+    matrix = gradient_conflict(net, losses(), batches(), list(shared.parameters()))
+    assert list(found) == list(losses())
+    assert all(found[task].names == tuple(losses()) for task in found)
+    np.testing.assert_array_equal(np.stack([found[task].values for task in found]), matrix)
 
 
-def test_heat_maps_are_drawn_also_with_missing_numbers(tmp_path: Path) -> None:
-    matrix = np.array([[1.0, np.nan], [np.nan, 1.0]])
-    draw_conflict(tmp_path / "map.png", ["a", "b"], {"clean": matrix, "em": matrix}, title="t")
-    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+def test_it_rests_where_there_is_one_task() -> None:
+    one = {"up": losses()["up"]}
+    assert TaskConflict().rests(one)
+    assert TaskConflict().rests({**one, "joint": JointLoss({})})
+    assert not TaskConflict().rests(losses())
+
+
+def test_a_loss_that_sees_nothing_shared_has_no_number() -> None:
+    net = TwoOutputs()
+    head = nn.Parameter(torch.ones(1))
+    pair = {"up": losses()["up"], "head": lambda outputs, targets: head.sum()}
+    matrix = gradient_conflict(net, pair, batches(), list(net.shared.parameters()))
+    assert np.isnan(matrix[1]).all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,11 @@ from torch import Tensor, nn
 
 from tests._inputs import seeded
 from tests.probing._models import ResNet, batched, images, seeded_model, trained
+from unlearnable.measures.base import Measured
 from unlearnable.measures.sal import measure_sal
+from unlearnable.measures.sal.solvers import Problem, Solver
+from unlearnable.measures.sal.solvers.pgd import Pgd
+from unlearnable.probing.probe import Point, Probe
 
 SOLVERS = ["fast", "pgd"]
 
@@ -23,8 +29,9 @@ def linear(weights: Tensor) -> nn.Linear:
     return model
 
 
-def steps(solver: str) -> int:
-    return 60 if solver == "pgd" else 20
+def how(solver: str) -> dict[str, Any]:
+    """Enough steps, and both sides."""
+    return {"solver": "pgd", "steps": 60} if solver == "pgd" else {"solver": "fast", "steps": 20, "both_sides": True}
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -36,7 +43,7 @@ def test_squared_loss_with_white_inputs_has_a_closed_form(solver: str) -> None:
     model = linear(torch.ones(1, n))
     gradient = 2 * np.linalg.norm(1 - np.arange(1, n + 1))
     radius = 0.05 * math.sqrt(n)
-    sal = measure_sal(model, F.mse_loss, [(x, y)], eps=0.05, solver=solver, steps=steps(solver), both_sides=True)
+    sal = measure_sal(model, F.mse_loss, [(x, y)], eps=0.05, **how(solver))
     assert sal.loss == pytest.approx(30.0)  # 0 + 1 + 4 + 9 + 16
     assert sal.rise[0] == pytest.approx(radius * gradient + radius**2, rel=1e-4)
     assert sal.fall[0] == pytest.approx(radius * gradient - radius**2, rel=1e-3)
@@ -59,9 +66,7 @@ def test_logistic_loss_on_one_sample_has_a_closed_form(solver: str) -> None:
     def loss_fn(outputs: Tensor, targets: Tensor) -> Tensor:
         return F.softplus(-targets * outputs).mean()
 
-    sal = measure_sal(
-        linear(w), loss_fn, [(x, torch.ones(1, 1))], eps=0.1, solver=solver, steps=steps(solver), both_sides=True
-    )
+    sal = measure_sal(linear(w), loss_fn, [(x, torch.ones(1, 1))], eps=0.1, **how(solver))
     margin, reach = float(w @ x.T), 0.1 * float(w.norm() * x.norm())
     softplus = lambda value: math.log1p(math.exp(value))  # noqa: E731
     assert sal.rise[0] == pytest.approx(softplus(reach - margin) - softplus(-margin), rel=1e-4)
@@ -122,7 +127,8 @@ def test_absolute_radius_is_eps_itself() -> None:
 def test_batches_count_by_their_samples(solver: str) -> None:
     x, y = images(50)
     model = trained(seeded_model(ResNet), F.cross_entropy, [(x, y)], 5)
-    options = {"solver": solver, "steps": 4, "layers": ["conv1", "fc"], "restarts": 0, "both_sides": True, "tol": 0.0}
+    options: dict[str, Any] = {"solver": solver, "steps": 4, "layers": ["conv1", "fc"], "restarts": 0}
+    options |= {"both_sides": True, "tol": 0.0} if solver == "fast" else {}
     # In one batch of 50; in batches of 40 and 10. Neither has a part to explore on: half of the probe at most, 128 at
     # least.
     whole = measure_sal(model, F.cross_entropy, [(x, y)], **options)
@@ -136,7 +142,7 @@ def test_measuring_twice_gives_the_same_bits() -> None:
     x, y = images()
     model = seeded_model(ResNet)
     first, second = (measure_sal(model, F.cross_entropy, batched(x, y, 20)) for _ in range(2))
-    assert first.to_dict() == second.to_dict()
+    assert first.measured().to_dict() == second.measured().to_dict()
 
 
 def test_several_eps_are_each_what_they_are_alone_and_do_not_fall_with_eps() -> None:
@@ -194,8 +200,9 @@ def test_non_finite_losses_mark_their_layer_alone() -> None:
     assert sal.names == ("tame", "steep")
     assert np.isnan(sal.values).tolist() == [False, True]
     assert np.isnan(sal.rise[1])
-    assert type(sal).from_dict(sal.to_dict()).to_dict() == sal.to_dict()
-    assert sal.to_dict()["values"][1] is None
+    stored = sal.measured().to_dict()
+    assert stored["values"][1] is None
+    assert Measured.from_dict(stored).to_dict() == stored
 
 
 @pytest.mark.parametrize(
@@ -204,7 +211,7 @@ def test_non_finite_losses_mark_their_layer_alone() -> None:
         ({"eps": -0.1}, "`eps` must be"),
         ({"eps": []}, "`eps` must be"),
         ({"steps": 0}, "`steps` must be"),
-        ({"solver": "best"}, "`solver` must be one of fast, reference, pgd"),
+        ({"solver": "best"}, "`solver` must be one of fast, pgd, reference"),
         ({"norm": "l1"}, "`norm` must be one of"),
         ({"radius": "big"}, "`radius` must be one of"),
         ({"tol": 1.0}, "`tol` must lie"),
@@ -214,6 +221,41 @@ def test_non_finite_losses_mark_their_layer_alone() -> None:
 def test_unfit_arguments_are_refused(options: dict[str, object], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         measure_sal(seeded_model(ResNet), F.cross_entropy, [images()], **options)  # type: ignore[call-overload]
+
+
+def test_arguments_of_another_solver_are_refused() -> None:
+    with pytest.raises(TypeError, match="'pgd' has no argument tol; it has restarts"):
+        measure_sal(seeded_model(ResNet), F.cross_entropy, [images()], solver="pgd", tol=0.1)
+    with pytest.raises(TypeError, match="tol: give these to the constructor of Pgd"):
+        measure_sal(seeded_model(ResNet), F.cross_entropy, [images()], solver=Pgd(), tol=0.1)
+
+
+def test_a_solver_may_be_given_by_name_or_as_an_object() -> None:
+    model = seeded_model(ResNet)
+    by_name = measure_sal(model, F.cross_entropy, [images()], solver="pgd", steps=3, restarts=1)
+    by_object = measure_sal(model, F.cross_entropy, [images()], solver=Pgd(restarts=1), steps=3)
+    assert by_name.measured().to_dict() == by_object.measured().to_dict()
+
+
+def test_a_solver_that_someone_defines_goes_by_its_name() -> None:
+    class Halfway(Solver):
+        name = "halfway"
+
+        def __init__(self, *, part: float) -> None:
+            self.part = part
+
+        def solve(
+            self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]
+        ) -> None:
+            for problem in problems:
+                shift = self.part * problem.ball.farthest(problem.gradient)
+                problem.see(probe.evaluate([Point(problem.layer, shift)])[0])
+
+    # L = ⟨x, w⟩: half of the way to the boundary is half of the rise, r‖x‖ / 2.
+    x, w = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]])
+    sal = measure_sal(linear(w), lambda o, _: o.mean(), [(x, x)], eps=0.1, solver="halfway", part=0.5)
+    assert sal.rise[0] == pytest.approx(0.5 * 0.1 * 5)
+    assert sal.solver == "halfway"
 
 
 @pytest.mark.parametrize(

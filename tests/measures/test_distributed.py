@@ -35,7 +35,7 @@ def loss_fn(outputs, targets):
     return F.cross_entropy(outputs, targets)
 try:
     result = measure_sal(model, loss_fn, data, eps=[0.05, 0.02], steps=4)
-    answer = [sal.to_dict() for sal in result]
+    answer = [sal.measured().to_dict() for sal in result]
 except RuntimeError as error:
     answer = str(error)
 with open(f"{folder}/{rank}.json", "w") as file:
@@ -60,7 +60,7 @@ def test_two_ranks_give_the_values_of_one(tmp_path: Path) -> None:
     for found, expected in zip(answers[0], alone, strict=True):  # type: ignore[call-overload]
         assert found["names"] == list(expected.names)
         assert found["values"] == pytest.approx(expected.values, rel=1e-5)
-        assert found["settled"] == expected.settled.tolist()
+        assert found["details"]["settled"] == expected.settled.tolist()
 
 
 def test_a_failing_rank_stops_the_others(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from tests.probing._models import (
 )
 from unlearnable.measures.sal import measure_sal
 from unlearnable.measures.sal.ball import Ball
-from unlearnable.measures.sal.climb import Climb
-from unlearnable.measures.sal.solver import Problem, Settings
+from unlearnable.measures.sal.solvers import Problem
+from unlearnable.measures.sal.solvers.climb import Climb, Rules
 from unlearnable.probing.layers import select_layers
 from unlearnable.probing.probe import Reading
 
@@ -191,12 +191,10 @@ def test_an_absolute_tolerance_saves_steps_on_what_is_negligible() -> None:
 def test_a_side_is_left_when_its_slope_does_not_promise_to_reach_the_other() -> None:
     layer = select_layers(nn.Linear(1, 1, bias=False))[0]
     problem = Problem(layer, Ball("l2", 0.1), Reading(loss=1.0, gradient=torch.ones(1), accuracy=None))
-    settings = Settings(
-        steps=10, tol=0.01, atol=0.0, lr=0.1, restarts=0, seed=0, loss_floor=0.0, both_sides=False, report=print
-    )
+    rules = Rules(steps=10, tol=0.01, atol=0.0, floor=0.0, both_sides=False)
     promise = 0.1 / (1 - 0.6)  # all steps together, each 0.6 of the one before
-    assert Climb(problem, -1, settings, rival=2.1 * promise).done
-    assert not Climb(problem, -1, settings, rival=1.9 * promise).done
+    assert Climb(problem, -1, rules, rival=2.1 * promise).done
+    assert not Climb(problem, -1, rules, rival=1.9 * promise).done
 
 
 def test_a_side_that_was_left_does_not_count_as_solved() -> None:

@@ -133,15 +133,15 @@ def test_batches_stay_as_they_are() -> None:
 def test_values_do_not_depend_on_mode_flags_or_what_surrounds_the_call() -> None:
     batches = batched(*images(), 20)
     model = seeded_model(Transformer)
-    plain = measure_sal(model.eval(), F.cross_entropy, batches, steps=3).to_dict()
+    plain = measure_sal(model.eval(), F.cross_entropy, batches, steps=3).measured().to_dict()
     model.train().requires_grad_(False)
     with torch.no_grad():
-        assert measure_sal(model, F.cross_entropy, batches, steps=3).to_dict() == plain
+        assert measure_sal(model, F.cross_entropy, batches, steps=3).measured().to_dict() == plain
     with torch.inference_mode():
         made_inside = [(x.clone(), y.clone()) for x, y in batches]
-        assert measure_sal(model, F.cross_entropy, made_inside, steps=3).to_dict() == plain
+        assert measure_sal(model, F.cross_entropy, made_inside, steps=3).measured().to_dict() == plain
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert measure_sal(model, F.cross_entropy, batches, steps=3).to_dict() == plain
+        assert measure_sal(model, F.cross_entropy, batches, steps=3).measured().to_dict() == plain
         assert torch.is_autocast_enabled("cpu")
 
 
@@ -151,7 +151,9 @@ def test_half_precision_models_are_measured_in_float32() -> None:
     before = snapshot(model)
     sal = measure_sal(model, F.cross_entropy, batches, steps=3)
     assert_same(before, snapshot(model))
-    assert sal.to_dict() == measure_sal(model.float(), F.cross_entropy, batches, steps=3).to_dict()
+    assert (
+        sal.measured().to_dict() == measure_sal(model.float(), F.cross_entropy, batches, steps=3).measured().to_dict()
+    )
 
 
 def test_zero_weights_have_no_relative_ball() -> None:

@@ -106,7 +106,7 @@ def test_matrices_that_are_left_out_are_named_in_one_warning() -> None:
             self.pos_embed, self.scale = nn.Parameter(torch.zeros(7, 4)), nn.Parameter(torch.zeros(1, 7, 4))
             self.bias_table, self.gamma = nn.Parameter(torch.zeros(7, 4)), nn.Parameter(torch.zeros(4, 1, 1))
 
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="leave out") as caught:
         assert names(Mixture()) == ["head"]
     (warning,) = caught
     assert "leave out `experts`, `lstm.weight_ih_l0`, `lstm.weight_hh_l0`: " in str(warning.message)

@@ -479,9 +479,7 @@ def test_outputs_that_can_not_be_compared_are_not_replayed() -> None:
     def loss_fn(outputs: Features, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs.last, targets)
 
-    full, replayed = (
-        measure_sal(Boxed(), loss_fn, [images(40)], replay=replay, steps=3) for replay in (False, True)
-    )
+    full, replayed = (measure_sal(Boxed(), loss_fn, [images(40)], replay=replay, steps=3) for replay in (False, True))
     assert replayed.values == pytest.approx(full.values, rel=1e-6)
     assert replayed.forwards == full.forwards
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.distances.count import distance_report
+from unlearnable.distances import distance_report
 
 LAYERS = ("conv1", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2", "layer3.0.conv1", "fc")
 

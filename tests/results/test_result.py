@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
-from tests._inputs import composed
+from unlearnable.callbacks.trajectory import Epoch
 from unlearnable.measures.base import Measured
 from unlearnable.results.performance import sal_cosines
 from unlearnable.results.result import make_result
@@ -21,12 +22,6 @@ from unlearnable.tasks import Classification, Depth, Task
 LAYERS = ("conv", "fc")
 #: Every epoch's centres are 1 and 3, so β = 2: one learnable layer of two.
 CLEAN = [[1.0, 3.0], [3.0, 1.0], [1.0, 3.0]]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    metrics: Mapping[str, float]
-    seconds: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ def run(
     }
     metrics = {"train/acc": 0.9, "test/acc": 0.2, "test/depth/rmse": 2.0, "test/class/acc": 0.5}
     return MeasuredRun(
-        epochs=[Epoch(metrics) for _ in range(max(chosen))],
+        epochs=[Epoch(metrics, seconds=1.0) for _ in range(max(chosen))],
         measured={"sal": measured, **(more or {})},
         tasks=tasks,
         seconds={"train": 3.0, "sal": 2.0},
@@ -67,7 +62,11 @@ def run(
 
 @pytest.fixture(scope="module")
 def config() -> Any:
-    return composed("experiment=smoke", "poison=em")
+    chosen = {"poison": "em", "dataset": "digits", "model": "tiny_resnet", "task": "single", "defense": "none"}
+    solver = {"_target_": "unlearnable.measures.sal.fast.Fast"}
+    return OmegaConf.create(
+        {"choices": chosen, "seed": 0, "eps": 0.05, "steps": "${sal.steps}", "sal": {"solver": solver, "steps": 10}}
+    )
 
 
 def test_a_result_says_what_it_is_and_what_it_depends_on(config: Any) -> None:
@@ -86,6 +85,7 @@ def test_a_result_says_what_it_is_and_what_it_depends_on(config: Any) -> None:
     assert (made["parameters"], made["loss"]) == ([10, 30], [0.5] * 3)
     assert all(isinstance(value, float | None) for value in made["distances"].values())
     assert made["distances"]
+    assert made["config"]["steps"] == made["steps"] == 10  # resolved
     json.dumps(made, allow_nan=False)
 
 

@@ -87,3 +87,13 @@ def test_an_export_is_no_other_poison(tmp_path: Path) -> None:
     records = read_sweeps([write_sweep(tmp_path / "sweep", *made)])
     assert [run.label for run in records.runs] == ["em"]
     assert list(records.repeated) == ["sweep/0-em"]  # one and the same measurement
+
+
+def test_callbacks_that_change_the_training_are_told_although_the_reference_is_the_same(tmp_path: Path) -> None:
+    made = [result("em", callbacks={"stop": {"patience": patience}}) for patience in (1, 2)]
+    for entry, trajectory in zip(made, ("short", "long"), strict=True):
+        entry["keys"]["trajectory"] = trajectory
+    assert [run.settings for run in _runs(tmp_path, *made)] == [
+        "callbacks.stop.patience=1",
+        "callbacks.stop.patience=2",
+    ]

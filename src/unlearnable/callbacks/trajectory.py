@@ -93,10 +93,9 @@ class TrajectoryWriter(Callback):
         from safetensors.torch import save
 
         # Cloned: safetensors takes no two names for one memory (tied weights).
-        state = {
-            name: _compact(tensor.detach().cpu().clone().contiguous())
-            for name, tensor in module.net.state_dict().items()
-        }  # type: ignore[union-attr]
+        net: Any = module.net
+        state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in net.state_dict().items()}
+        state = {name: _compact(tensor) for name, tensor in state.items()}
         write_atomically(self.folder / weights_name(epoch), save(state))
 
     @rank_zero_only

@@ -21,9 +21,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from unlearnable.files import write_atomically
+from unlearnable.identity import digest_of
 from unlearnable.loggers.base import Guard, JobInfo, JobLogger, SweepInfo
 from unlearnable.loggers.wandb_content import log_artifacts, log_report, log_sal, summary_values
-from unlearnable.identity import digest_of
 
 log = logging.getLogger(__name__)
 

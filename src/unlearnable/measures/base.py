@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ class Measured:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Measured:
-        """The inverse of :meth:`to_dict`; lists become arrays, with NaN for None."""
+        """The inverse of :meth:`to_dict`; lists become arrays, and None, which stood for no number, NaN."""
         details = {name: _array(v) if isinstance(v, list) else v for name, v in state["details"].items()}
+        details = {name: math.nan if value is None else value for name, value in details.items()}
         return cls(tuple(state["names"]), np.array(state["values"], dtype=np.float64), details)
 
 
@@ -52,8 +54,8 @@ class Context:
 
     Attributes:
         epoch: Epochs trained so far, counted from 1.
-        weights: Gives the weights (a `state_dict`) after an epoch of this run; 0 is before training. KeyError if they
-            were not kept.
+        weights: Gives the weights (a `state_dict` of the model that is measured) after an epoch of this run; 0 is before
+            training. KeyError if they were not kept.
         parts: Task → the part of the model that its loss depends on, under the same names; empty if that is all of it.
         shared: Parameters that all tasks use; empty for one task.
     """

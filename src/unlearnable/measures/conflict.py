@@ -6,18 +6,50 @@ al., ICLR 2025; never below 0, as SAL is not), and of their gradients on the sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
+from typing_extensions import override
 
-from unlearnable.measures.sal import Sal
+from unlearnable.measures.base import Context, Loss, Measure, Measured
+from unlearnable.probing.state import borrowed
+from unlearnable.probing.trees import first_tensor, moved
+from unlearnable.tasks import JointLoss
 
-Loss = Callable[[Any, Any], Tensor]
+
+class TaskConflict(Measure):
+    """Cosine similarities of the tasks' gradients on the parameters that they share: a row of the matrix for each task.
+
+    It rests where there is one task. The joint loss is no task.
+
+    Args:
+        **probe: Arguments of :class:`Measure`.
+    """
+
+    name = "conflict"
+
+    def __init__(self, **probe: Any) -> None:
+        super().__init__(**probe)
+
+    @override
+    def rests(self, losses: Mapping[str, Loss]) -> bool:
+        return len(_single(losses)) < 2
+
+    @override
+    def measure(
+        self, model: nn.Module, losses: Mapping[str, Loss], batches: Iterable[Any], context: Context
+    ) -> dict[str, Measured]:
+        tasks = _single(losses)
+        matrix = gradient_conflict(model, tasks, batches, context.shared)
+        return {task: Measured(tuple(tasks), row) for task, row in zip(tasks, matrix, strict=True)}
+
+
+def _single(losses: Mapping[str, Loss]) -> dict[str, Loss]:
+    return {task: loss for task, loss in losses.items() if not isinstance(loss, JointLoss)}
 
 
 def cosine_matrix(vectors: Float[Tensor, "t d"]) -> Float64[np.ndarray, "t t"]:
@@ -28,7 +60,7 @@ def cosine_matrix(vectors: Float[Tensor, "t d"]) -> Float64[np.ndarray, "t t"]:
     return (unit @ unit.T).clamp(-1, 1).numpy()
 
 
-def sal_conflict(sal: Mapping[str, Sal]) -> Float64[np.ndarray, "t t"]:
+def sal_conflict(sal: Mapping[str, Measured]) -> Float64[np.ndarray, "t t"]:
     """Cosine similarity of the tasks' SAL over the layers that all of them have.
 
     Args:
@@ -46,17 +78,17 @@ def sal_conflict(sal: Mapping[str, Sal]) -> Float64[np.ndarray, "t t"]:
 
 
 def gradient_conflict(
-    net: nn.Module,
+    model: nn.Module,
     losses: Mapping[str, Loss],
-    batches: Iterable[tuple[Tensor, Any]],
+    batches: Iterable[Any],
     parameters: Sequence[nn.Parameter],
 ) -> Float64[np.ndarray, "t t"]:
     """Cosine similarity of the tasks' gradients on shared parameters, in eval mode, over all batches.
 
     Args:
-        net: The model; left as found.
+        model: The model; it comes back as it was.
         losses: Task → mean loss of a batch from outputs and targets.
-        batches: Of (images, targets), moved to the parameters' device.
+        batches: Of inputs and targets, moved to the parameters' device.
         parameters: The shared ones.
 
     Raises:
@@ -66,22 +98,20 @@ def gradient_conflict(
         raise ValueError("`parameters` must hold at least one shared parameter; got none.")
     device = parameters[0].device
     sums = torch.zeros(len(losses), sum(parameter.numel() for parameter in parameters), device=device)
-    modes = {module: module.training for module in net.modules()}
     total = 0
-    net.eval()
-    try:
-        for images, targets in batches:
-            total += len(images)
-            moved = {task: target.to(device) for task, target in targets.items()}
-            outputs = net(images.to(device))
-            for row, loss in enumerate(losses.values()):
-                gradients = torch.autograd.grad(
-                    loss(outputs, moved), parameters, retain_graph=True, materialize_grads=True
-                )
-                sums[row] += len(images) * torch.cat([gradient.flatten() for gradient in gradients])
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with borrowed(model):
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        for batch in batches:
+            inputs, targets = moved(batch[0], device), moved(batch[1], device)
+            count = len(first_tensor(inputs, "inputs"))
+            total += count
+            outputs = model(inputs)
+            for row, loss_fn in enumerate(losses.values()):
+                loss = loss_fn(outputs, targets)
+                if loss.requires_grad:  # else it depends on nothing that is shared
+                    found = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+                    sums[row] += count * torch.cat([gradient.flatten() for gradient in found])
     if not total:
         raise ValueError("`batches` must hold at least one batch; got none.")
     return cosine_matrix(sums / total)
@@ -92,33 +122,3 @@ def mean_conflict(matrix: Float64[np.ndarray, "t t"]) -> float:
     pairs = matrix[np.triu_indices(len(matrix), 1)]
     finite = pairs[np.isfinite(pairs)]
     return float(finite.mean()) if len(finite) else float("nan")
-
-
-def draw_conflict(
-    path: Path, tasks: Sequence[str], matrices: Mapping[str, Float64[np.ndarray, "t t"]], *, title: str
-) -> None:
-    """Draws conflict matrices side by side as heat maps.
-
-    Args:
-        path: Of the PNG file.
-        tasks: Names of rows and columns.
-        matrices: Title → matrix.
-        title: Of the whole.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.6 + 3.2 * len(matrices), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(matrices), squeeze=False)[0]
-    for place, (axis, (name, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
-        shown = axis.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu")
-        axis.set_title(name, fontsize=9)
-        axis.set_xticks(range(len(tasks)), tasks, rotation=60, ha="right", fontsize=8)
-        axis.set_yticks(range(len(tasks)), tasks if place == 0 else [], fontsize=8)
-        for (row, column), value in np.ndenumerate(matrix):
-            text = f"{value:.2f}" if np.isfinite(value) else "–"
-            axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if abs(value) > 0.6 else "k")
-    figure.colorbar(shown, ax=axes, shrink=0.7, label="cosine similarity")
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110, bbox_inches="tight")

@@ -111,7 +111,8 @@ class Folder(Poison):
         return poisoned
 
     def _read_parquet(self, data: TrainingSet) -> Tensor:
-        from unlearnable.data.hub import find_split, read_split
+        from unlearnable.data.hub import read_split
+        from unlearnable.data.shards import find_split
 
         files = [self.path] if self.path.is_file() else find_split(self.path, "train")
         if not files:

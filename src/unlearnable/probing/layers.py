@@ -107,7 +107,9 @@ def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[La
     else:
         chosen = _matching(layers, named, everything)
     if not chosen:
-        raise ValueError("The model has no convolution, linear, attention or embedding weight, nor another that is a matrix.")
+        raise ValueError(
+            "The model has no convolution, linear, attention or embedding weight, nor another that is a matrix."
+        )
     if layers in ("weights", "blocks"):
         forgotten = _left_out(model, itertools.chain.from_iterable(chosen.values()))
         if forgotten:

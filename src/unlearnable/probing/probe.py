@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unlearnable.probing.floor import keeps_floor
 from unlearnable.probing.layers import Layer, flatten
@@ -179,6 +180,22 @@ class Probe:
         assert gradient is not None
         return gradient
 
+    def hessian_product(self, layer: Layer, vector: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """``∇²L(θ_l) v``: the product of the layer's block of the Hessian, at its weights as they stand, with ``vector``."""
+        total, count = torch.zeros_like(vector), 0
+        parts = torch.split(vector, [parameter.numel() for parameter in layer.parameters])
+        for inputs, targets, size in self.passes():
+            # Fused attention has no second derivative.
+            with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _with_gradients(layer):
+                loss = self._loss(self.model(inputs), targets)
+                gradients = _derivatives(loss, layer.parameters, create_graph=True)
+                slope = sum(
+                    (g.reshape(-1) @ part for g, part in zip(gradients, parts, strict=True)), loss.new_zeros(())
+                )
+                total.add_(flatten(_derivatives(slope, layer.parameters)), alpha=size)
+            count += size
+        return total / count
+
     def charge_pass(self, layer: Layer) -> None:
         """Counts the cost of a full forward pass over the probe with a backward pass to ``layer``."""
         self._count(1.0 + (self.replay.share_after(layer) if self.replay is not None else 1.0))
@@ -259,6 +276,24 @@ class Probe:
         self.forwards += forwards
         if self._whole is not None and self.samples and self._whole.samples:
             self._whole.forwards += forwards * self.samples / self._whole.samples
+
+
+@contextmanager
+def _with_gradients(layer: Layer) -> Iterator[None]:
+    for parameter in layer.parameters:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in layer.parameters:
+            parameter.requires_grad_(False)
+
+
+def _derivatives(value: Tensor, parameters: Sequence[Tensor], *, create_graph: bool = False) -> Sequence[Tensor]:
+    """The gradient of a number; zeros where it does not depend on the parameters."""
+    if not value.requires_grad:
+        return [torch.zeros_like(parameter) for parameter in parameters]
+    return torch.autograd.grad(value, parameters, create_graph=create_graph, materialize_grads=True)
 
 
 @contextmanager

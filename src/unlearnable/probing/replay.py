@@ -18,7 +18,7 @@ things lead to full forward passes (of that batch, or for that layer), never to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,6 +60,27 @@ class _Plan:
     share: float = 1.0
 
 
+@dataclass(frozen=True)
+class _Recording:
+    """What an unperturbed run of a batch left for replays.
+
+    Attributes:
+        calls: The modules' calls.
+        plans: What to do for each layer.
+        kept: Call → its outputs.
+        versions: Call → the tensors among them, with the count of their changes in place.
+    """
+
+    calls: Sequence[Call]
+    plans: Mapping[Layer, _Plan]
+    kept: Mapping[int, Any]
+    versions: Mapping[int, list[tuple[Tensor, int]]]
+
+    def overwritten(self) -> set[int]:
+        """Kept outputs that were changed in place since."""
+        return {i for i, kept in self.versions.items() if any(tensor._version != version for tensor, version in kept)}
+
+
 class Replay:
     """Runs a model with the activations before one layer taken from a recorded run.
 
@@ -74,9 +95,9 @@ class Replay:
         self.model, self.layers = model, layers
         self.enabled = dict.fromkeys(layers, True)
         self._handler: Callable[[nn.Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any] | None = None
-        self._typical = dict.fromkeys(layers, _Plan())  # of the first batch
+        self._typical: Mapping[Layer, _Plan] = dict.fromkeys(layers, _Plan())  # of the first batch
         self._copy: set[int] = set()  # calls whose outputs are changed in place later on, so that copies are kept
-        self._forget()
+        self._recording: _Recording | None = None
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -96,7 +117,7 @@ class Replay:
                     module.__dict__.pop("forward", None)
                 else:
                     module.__dict__["forward"] = original
-            self._forget()
+            self._recording = None
 
     def prepare(self, inputs: Any, judge: Judge, *, replaying: bool = True) -> None:
         """Learns from a batch what replays cost, and checks them for every layer.
@@ -110,8 +131,9 @@ class Replay:
             replaying: Whether to replay at all; without, this only learns what the passes cost.
         """
         self.record(inputs, judge)
-        self._typical = dict(self._plans)
-        if not (replaying and self._recorded):
+        if self._recording is not None:
+            self._typical = self._recording.plans
+        if self._recording is None or not replaying:
             self.enabled = dict.fromkeys(self.layers, False)
             return
         by_use = sorted(self.layers, key=lambda layer: self._typical[layer].use)
@@ -145,48 +167,40 @@ class Replay:
 
         ``judge`` is watched like the model itself: it may read what modules left behind.
         """
+        self._recording = None
         while True:
-            self._forget()
-            watch = Watch(self.layers)
+            watch, kept = Watch(self.layers), dict[int, Any]()
             try:
-                with torch.no_grad(), self._handling(partial(self._record_call, watch)), watch.watching():
+                with torch.no_grad(), self._handling(partial(self._record_call, watch, kept)), watch.watching():
                     judge(self.model(inputs))
             except Exception:
-                self._forget()  # full passes show whether it is the model's own
-                return
-            self._calls = watch.calls
-            self._plans = {layer: _planned(watch, layer) for layer in self.layers}
-            needed = frozenset[int]().union(*(plan.skips for plan in self._plans.values()))
-            self._kept = {index: kept for index, kept in self._kept.items() if index in needed}
-            overwritten = {i for i, kept in self._kept.items() if watch.written_after(kept, self._calls[i].end)}
+                return  # full passes show whether it is the model's own
+            plans = {layer: _planned(watch, layer) for layer in self.layers}
+            needed = frozenset[int]().union(*(plan.skips for plan in plans.values()))
+            kept = {index: outputs for index, outputs in kept.items() if index in needed}
+            overwritten = {i for i, outputs in kept.items() if watch.written_after(outputs, watch.calls[i].end)}
             if not overwritten:
                 break
             self._copy |= overwritten
-        self._versions = {i: [(t, t._version) for t in tensors(kept)] for i, kept in self._kept.items()}
-        self._recorded = True
+        versions = {i: [(tensor, tensor._version) for tensor in tensors(outputs)] for i, outputs in kept.items()}
+        self._recording = _Recording(watch.calls, plans, kept, versions)
 
     def forward(self, layer: Layer, inputs: Any) -> Any:
         """The model's outputs for the recorded ``inputs``, with ``layer`` as it now stands."""
-        if not (self._recorded and self.enabled[layer] and self._plans[layer].sound):
+        recording = self._recording
+        if recording is None or not (self.enabled[layer] and recording.plans[layer].sound):
             return self.model(inputs)
         try:
-            with self._handling(partial(self._replay_call, _Cursor(), self._plans[layer])):
+            with self._handling(partial(self._replay_call, _Cursor(), recording, recording.plans[layer])):
                 outputs = self.model(inputs)
         except Exception:
             self.enabled[layer] = False
             return self.model(inputs)
-        if overwritten := self._overwritten():
+        if overwritten := recording.overwritten():
             self._copy |= overwritten
-            self._recorded = False  # what was kept is no longer what was recorded
+            self._recording = None  # what was kept is no longer what was recorded
             return self.model(inputs)
         return outputs
-
-    def _forget(self) -> None:
-        self._calls: list[Call] = []
-        self._plans: dict[Layer, _Plan] = dict.fromkeys(self.layers, _Plan())
-        self._kept: dict[int, Any] = {}
-        self._versions: dict[int, list[tuple[Tensor, int]]] = {}
-        self._recorded = False
 
     def _answers(self, run: Callable[[], Any], layer: Layer, judge: Judge) -> list[Tensor]:
         """The tensors in a run's outputs and their loss, with ``layer`` perturbed."""
@@ -215,6 +229,7 @@ class Replay:
     def _record_call(
         self,
         watch: Watch,
+        kept: dict[int, Any],
         module: nn.Module,
         forward: Callable[..., Any],
         args: tuple[Any, ...],
@@ -223,12 +238,13 @@ class Replay:
         index = watch.enter(module)
         outputs = watch.leave(index, forward(*args, **kwargs))
         if watch.calls[index].whole:
-            self._kept[index] = mapped(outputs, Tensor.clone if index in self._copy else _itself)
+            kept[index] = mapped(outputs, Tensor.clone if index in self._copy else _itself)
         return outputs
 
     def _replay_call(
         self,
         cursor: _Cursor,
+        recording: _Recording,
         plan: _Plan,
         module: nn.Module,
         forward: Callable[..., Any],
@@ -238,20 +254,16 @@ class Replay:
         if cursor.past_use:
             return forward(*args, **kwargs)
         index = cursor.index
-        if index >= len(self._calls) or self._calls[index].module is not module:
+        if index >= len(recording.calls) or recording.calls[index].module is not module:
             raise _DivergedError
-        call = self._calls[index]
+        call = recording.calls[index]
         if index in plan.skips:
             cursor.index = call.after
             # New containers: the caller may add to them.
-            return mapped(self._kept[index], Tensor.clone if index in self._copy else _itself)
+            return mapped(recording.kept[index], Tensor.clone if index in self._copy else _itself)
         cursor.past_use = call.start > plan.use
         cursor.index += 1
         return forward(*args, **kwargs)
-
-    def _overwritten(self) -> set[int]:
-        """Kept outputs that were changed in place since."""
-        return {i for i, kept in self._versions.items() if any(tensor._version != version for tensor, version in kept)}
 
 
 @dataclass
@@ -263,23 +275,26 @@ class _Cursor:
 
 
 def _planned(watch: Watch, layer: Layer) -> _Plan:
+    """Skips the outermost calls that end before the layer's first use and have no effect but their outputs."""
     use = watch.first_use.get(layer, Use(-1, 0))
-    skips, finished, skipped, index = [], 0, 0, 0
-    end_of_finished = 0
+    skips: list[int] = []
+    finished = skipped = 0  # operations in the outermost calls that end before, and in those that are skipped
+    index = inside = 0  # `inside`: the first call after the finished one that is looked into
     while index < len(watch.calls) and watch.calls[index].start <= use.time:
         call = watch.calls[index]
-        before = call.end < use.time
-        if before and index >= end_of_finished:
-            finished, end_of_finished = finished + call.flops, call.after
-        if before and call.whole and not call.leaky:
+        ends_before = call.end < use.time
+        if ends_before and index >= inside:
+            finished, inside = finished + call.flops, call.after
+        if ends_before and call.whole and not call.leaky:
             skips.append(index)
             skipped += call.flops
             index = call.after
         else:
             index += 1
-    share = 1 - use.flops / watch.flops if watch.flops else 1.0
-    # Operations outside of modules are few: they count as if they were skipped.
-    again = (finished - skipped) / watch.flops if watch.flops else 0.0
+    if not watch.flops:
+        return _Plan(use.time, frozenset(skips), layer not in watch.swayed)
+    # The model's own operations between modules are few, and count as if they were skipped.
+    share, again = 1 - use.flops / watch.flops, (finished - skipped) / watch.flops
     return _Plan(use.time, frozenset(skips), layer not in watch.swayed, share + again, share)
 
 

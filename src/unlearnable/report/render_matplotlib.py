@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from unlearnable.files import whole_file
 from unlearnable.report.chart import Chart, Heat, Place, Series
 from unlearnable.report.style import CLEAN_COLOUR, Look
 
@@ -63,10 +63,10 @@ def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("png",
     """Writes PNG (200 dots an inch) and PDF, each whole or not at all."""
     paths = []
     for kind in kinds:
-        path, partial = folder / f"{name}.{kind}", folder / f".{name}.{os.getpid()}.tmp"
-        # No date: the same numbers give the same file.
-        figure.savefig(partial, format=kind, dpi=200, metadata={"CreationDate": None} if kind == "pdf" else None)
-        partial.replace(path)
+        path = folder / f"{name}.{kind}"
+        with whole_file(path) as temporary:
+            # No date: the same numbers give the same file.
+            figure.savefig(temporary, format=kind, dpi=200, metadata={"CreationDate": None} if kind == "pdf" else None)
         paths.append(path)
     return paths
 
@@ -97,7 +97,7 @@ def draw(charts: Sequence[Chart], *, columns: int = 0) -> Figure:
         )
         if heat.mark is not None and len({chart.heat.mark for chart in charts if chart.heat}) == 1:
             bar.ax.axhline(heat.mark[0], color="k", linewidth=1.2)
-            at_left = {"transform": bar.ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+            at_left: dict[str, Any] = {"transform": bar.ax.get_yaxis_transform(), "ha": "right", "va": "center"}
             bar.ax.text(-0.3, heat.mark[0], heat.mark[1], fontsize=7, **at_left)
     handles = {label: handle for axes in grid.ravel() for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
     if handles and charts[0].legend:

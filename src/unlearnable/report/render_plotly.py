@@ -106,7 +106,7 @@ def _scatter(series: Series, chart: Chart) -> dict[str, Any]:
     marker["color"] = [look.colour for look in looks]
     if len(looks) == 1:
         marker |= {"symbol": looks[0].marker[0], "color": looks[0].colour}
-    if looks[0].marker[0].endswith("-open"):
+    if not series.joined and looks[0].marker[0].endswith("-open"):
         marker |= {"size": 13, "line": {"width": 1.5}}
     value, other = ("%{x", "%{y") if chart.y.scale == "category" else ("%{y", "%{x")
     percent = chart.x.percent if value == "%{x" else chart.y.percent

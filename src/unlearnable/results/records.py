@@ -98,6 +98,11 @@ class Run:
         return _identity(self.result.get("keys", {}))
 
     @property
+    def poison(self) -> str | None:
+        """Digest of the poison; None for one that is not stored, and for results that do not say."""
+        return self.result.get("keys", {}).get("poison")
+
+    @property
     def reference(self) -> tuple[str, str] | None:
         """The same of its clean reference."""
         return _identity(self.result.get("keys", {}).get("reference", {}))

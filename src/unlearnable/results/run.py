@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64
 
+from unlearnable.callbacks.trajectory import Epoch
 from unlearnable.measures.base import Measured
 from unlearnable.tasks import Task
 
@@ -16,19 +17,6 @@ from unlearnable.tasks import Task
 SAL = "sal"
 #: The measure whose values are cosine similarities between tasks: row by row a matrix, not layer by layer.
 CONFLICT = "conflict"
-
-
-@runtime_checkable
-class TrainedEpoch(Protocol):
-    """What training said of one epoch."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """`train/loss`, `test/acc` and what else the module logs."""
-
-    @property
-    def seconds(self) -> float:
-        """Training and test, without what measures take."""
 
 
 @runtime_checkable
@@ -62,7 +50,7 @@ class MeasuredRun:
             measurement. Runs with equal digests are one and the same.
     """
 
-    epochs: Sequence[TrainedEpoch]
+    epochs: Sequence[Epoch]
     measured: Mapping[str, Mapping[int, Mapping[str, Measured]]]
     tasks: Mapping[str, Task]
     seconds: Mapping[str, float]

@@ -1,7 +1,7 @@
 """Which options tell runs apart: those of the configuration in which runs differ that are not one and the same.
 
-The digests in `keys` decide. Runs with the same training and measurement (their own, or that of their clean reference)
-are the same whatever their configurations say, so that an option in which they differ changes nothing and is not shown.
+The digests in `keys` decide. Runs with the same training and measurement are one and the same whatever their
+configurations say, so that an option in which they differ changes nothing and is not shown.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from unlearnable.results.records import Run
@@ -21,73 +22,79 @@ _POISON = "poison."
 Options = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of options, and what says whether they matter.
+
+    Attributes:
+        concerns: Whether an option is of this kind.
+        family: Of a run: only within a family are options looked at; others differ by nature.
+        same: Of a run: runs that share it are one and the same, so that options in which they differ change nothing.
+        likely: Of a run: runs that share it are most likely alike in all such options that change something.
+        beside: Of a run: if runs that share this differ in `likely`, or else in `same`, some option must be the reason.
+    """
+
+    concerns: Callable[[str], bool]
+    family: Callable[[Run], Any]
+    same: Callable[[Run], Any]
+    likely: Callable[[Run], Any]
+    beside: Callable[[Run], Any]
+
+
 def tell_apart(runs: Sequence[Run]) -> list[Run]:
     """The runs, each with its `variant` and `settings`."""
     options = [dict(_leaves(run.result["config"])) for run in runs]
-    variants = _told(runs, options, _poison_family, _of_poison, lambda run: run.measurement, lambda run: run.reference)
-    settings = _told(
-        runs, options, _family, lambda name: not _of_poison(name), lambda run: run.reference, lambda _: None
-    )
+    variants, settings = _told(runs, options, _POISONS), _told(runs, options, _OTHERS)
     return [
         replace(run, variant=variant, settings=setting)
         for run, variant, setting in zip(runs, variants, settings, strict=True)
     ]
 
 
-def _told(
-    runs: Sequence[Run],
-    options: Sequence[Options],
-    family_of: Callable[[Run], Any],
-    concerns: Callable[[str], bool],
-    identity: Callable[[Run], Any],
-    beside: Callable[[Run], Any],
-) -> list[str]:
-    """For each run the options that matter within its family, as `name=value, …`.
-
-    Args:
-        runs: The runs.
-        options: Of each run.
-        family_of: Runs of one family are alike but for options that tell something.
-        concerns: Whether an option is looked at.
-        identity: Of a run: runs with an equal one are the same; None if it is not known.
-        beside: What else runs must have in common for a difference in `identity` to come from the options.
-    """
+def _told(runs: Sequence[Run], options: Sequence[Options], kind: _Kind) -> list[str]:
+    """For each run the options of a kind that matter within its family, as `name=value, …`."""
     families: dict[Any, list[int]] = defaultdict(list)
     for place, run in enumerate(runs):
-        families[family_of(run)].append(place)
+        families[kind.family(run)].append(place)
     told = [""] * len(runs)
     for places in families.values():
         own = [runs[place] for place in places]
-        table = _varied([{k: v for k, v in options[place].items() if concerns(k)} for place in places])
+        table = _varied([{k: v for k, v in options[place].items() if kind.concerns(k)} for place in places])
         table = _without_aliases(own, table)
-        same = _groups(own, identity)
-        table = {name: column for name, column in table.items() if not any(_differ(column, group) for group in same)}
-        names = _chosen(own, table, identity, beside)
+        silent = _differing(table, _groups(own, kind.same))
+        table = {name: column for name, column in table.items() if name not in silent}
+        names = _chosen(own, table, kind)
         for number, place in enumerate(places):
             shown = {name: _said(table[name][number]) for name in names}
             told[place] = ", ".join(f"{name.removeprefix(_POISON)}={value}" for name, value in shown.items())
     return told
 
 
-def _chosen(
-    runs: Sequence[Run],
-    table: Mapping[str, Sequence[Any]],
-    identity: Callable[[Run], Any],
-    beside: Callable[[Run], Any],
-) -> list[str]:
+def _chosen(runs: Sequence[Run], table: Mapping[str, Sequence[Any]], kind: _Kind) -> list[str]:
     """The options that are shown: those of groups that a measurement is made of, and whatever else it takes.
 
     Places on a disk say where something lies, not what it is: they, and options of groups that only store and log, are
     shown only where runs that differ could not be told apart without them.
     """
-    names = {name for name, column in table.items() if _speaks(name, column, runs)}
-    for group in _groups(runs, lambda run: (run.axis("eps"), run.axis("steps"), run.seed, beside(run))):
-        for i, one in enumerate(group):
-            for other in group[i + 1 :]:
-                known = identity(runs[one]) is not None and identity(runs[other]) is not None
-                differ = known and identity(runs[one]) != identity(runs[other])
-                if differ and all(table[name][one] == table[name][other] for name in names):
-                    names |= {name for name, column in table.items() if column[one] != column[other]}
+    unlikely = _differing(table, _groups(runs, kind.likely))
+    names = {name for name, column in table.items() if name not in unlikely and _speaks(name, column, runs)}
+
+    def explain(group: Sequence[int], identity: Callable[[Run], Any], candidates: set[str]) -> None:
+        for one, other in combinations(group, 2):
+            first, second = identity(runs[one]), identity(runs[other])
+            differ = first is not None and second is not None and first != second
+            if differ and not any(table[name][one] != table[name][other] for name in names):
+                names.update(name for name in candidates if table[name][one] != table[name][other])
+
+    def place(run: Run) -> tuple[Any, ...]:
+        return run.axis("eps"), run.axis("steps"), run.seed, kind.beside(run)
+
+    for group in _groups(runs, place):
+        explain(group, kind.likely, {*table} - unlikely)
+    for group in _groups(
+        runs, lambda run: None if kind.likely(run) is None else (place(run), kind.likely(run), run.poison)
+    ):
+        explain(group, kind.same, {*table})
     return sorted(names)
 
 
@@ -125,8 +132,11 @@ def _groups(runs: Sequence[Run], key: Callable[[Run], Any]) -> list[list[int]]:
     return [places for places in found.values() if len(places) > 1]
 
 
-def _differ(column: Sequence[Any], places: Sequence[int]) -> bool:
-    return len({column[place] for place in places}) > 1
+def _differing(table: Mapping[str, Sequence[Any]], groups: Sequence[Sequence[int]]) -> set[str]:
+    """The options in which the runs of some group differ."""
+    return {
+        name for name, column in table.items() if any(len({column[place] for place in places}) > 1 for places in groups)
+    }
 
 
 def _family(run: Run) -> tuple[Any, ...]:
@@ -134,12 +144,30 @@ def _family(run: Run) -> tuple[Any, ...]:
     return tuple(run.axis(name) for name in ("dataset", "model", "task", "defense", "solver"))
 
 
-def _poison_family(run: Run) -> tuple[Any, ...]:
-    return (run.axis("poison"), *_family(run))
-
-
 def _of_poison(option: str) -> bool:
     return option.startswith(_POISON)
+
+
+def _poison_or_measurement(run: Run) -> Any:
+    """Poisons that are not stored have no key: then what was trained on them decides."""
+    return run.poison or run.measurement
+
+
+_POISONS = _Kind(
+    concerns=_of_poison,
+    family=lambda run: (run.axis("poison"), *_family(run)),
+    same=_poison_or_measurement,
+    likely=_poison_or_measurement,
+    beside=lambda run: run.reference,
+)
+#: The clean reference depends on all options but the poison's and the job's callbacks, which only the own run has.
+_OTHERS = _Kind(
+    concerns=lambda option: not _of_poison(option),
+    family=_family,
+    same=lambda run: run.measurement,
+    likely=lambda run: run.reference,
+    beside=lambda _: None,
+)
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Sharpness-aware learnability (SAL): its definition and its solvers."""
+"""Sharpness-aware learnability (SAL): its definition, its solvers, and the measure of a run."""
 
 from unlearnable.measures.sal.definition import measure_sal
 from unlearnable.measures.sal.result import Sal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +11,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 NORMS = ("l2", "linf")
+RADII = ("relative", "absolute")
 _ORDER = {"l2": 2.0, "linf": float("inf")}
 _DUAL = {"l2": 2.0, "linf": 1.0}
+
+
+def check_balls(sizes: Sequence[float], norm: str, radius: str) -> None:
+    """Checks what says how large the layers' balls are; :func:`measure_sal` documents it.
+
+    Raises:
+        ValueError: Naming the argument that is wrong.
+    """
+    if not sizes or any(not (math.isfinite(size) and size >= 0) for size in sizes):
+        raise ValueError(f"`eps` must be a finite, non-negative number, or several; got {sizes}.")
+    for name, value, known in (("norm", norm, NORMS), ("radius", radius, RADII)):
+        if value not in known:
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
+
+
+def ball_around(weights: Float[Tensor, " n"], eps: float, norm: str, radius: str) -> Ball:
+    """The ball of size ``eps`` around a layer's weights: relative to their norm, or absolute."""
+    return Ball(norm, eps if radius == "absolute" else eps * vector_norm(weights, norm))
 
 
 def vector_norm(vector: Float[Tensor, " n"], norm: str) -> float:

@@ -6,78 +6,31 @@ import itertools
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
 from torch import nn
 
-from unlearnable.measures.sal.ball import NORMS, Ball, vector_norm
+from unlearnable.measures.sal.ball import ball_around, check_balls
 from unlearnable.measures.sal.distributed import shares, solve_shared
-from unlearnable.measures.sal.fast import solve_fast
-from unlearnable.measures.sal.pgd import solve_pgd
-from unlearnable.measures.sal.reference import solve_reference
 from unlearnable.measures.sal.result import Sal
-from unlearnable.measures.sal.solver import Problem, Settings, Solver
-from unlearnable.probing.layers import Layer, LayerChoice, select_layers
-from unlearnable.probing.probe import AccuracyFn, LossFn, Probe, Reading
-from unlearnable.probing.replay import Replay
-from unlearnable.probing.state import borrowed
-
-SOLVERS: Mapping[str, Solver] = {"fast": solve_fast, "reference": solve_reference, "pgd": solve_pgd}
-RADII = ("relative", "absolute")
+from unlearnable.measures.sal.solvers import Problem, Solver, solver_named
+from unlearnable.measures.sal.solvers.base import check_count
+from unlearnable.probing.layers import LayerChoice, select_layers
+from unlearnable.probing.probe import AccuracyFn, LossFn, Probe, Reading, probing
+from unlearnable.probing.state import unwrapped
 
 
 @overload
 def measure_sal(
-    model: nn.Module,
-    loss_fn: LossFn,
-    batches: Iterable[Any],
-    *,
-    eps: float = ...,
-    steps: int = ...,
-    solver: str = ...,
-    norm: str = ...,
-    radius: str = ...,
-    layers: LayerChoice = ...,
-    tol: float = ...,
-    atol: float = ...,
-    lr: float = ...,
-    restarts: int | None = ...,
-    seed: int = ...,
-    accuracy_fn: AccuracyFn | None = ...,
-    origin_loss: float | None = ...,
-    loss_floor: float | None = ...,
-    both_sides: bool = ...,
-    replay: bool = ...,
-    distributed: bool = ...,
-    progress: bool = ...,
+    model: nn.Module, loss_fn: LossFn, batches: Iterable[Any], *, eps: float = ..., **options: Any
 ) -> Sal: ...
 @overload
 def measure_sal(
-    model: nn.Module,
-    loss_fn: LossFn,
-    batches: Iterable[Any],
-    *,
-    eps: Sequence[float],
-    steps: int = ...,
-    solver: str = ...,
-    norm: str = ...,
-    radius: str = ...,
-    layers: LayerChoice = ...,
-    tol: float = ...,
-    atol: float = ...,
-    lr: float = ...,
-    restarts: int | None = ...,
-    seed: int = ...,
-    accuracy_fn: AccuracyFn | None = ...,
-    origin_loss: float | None = ...,
-    loss_floor: float | None = ...,
-    both_sides: bool = ...,
-    replay: bool = ...,
-    distributed: bool = ...,
-    progress: bool = ...,
+    model: nn.Module, loss_fn: LossFn, batches: Iterable[Any], *, eps: Sequence[float], **options: Any
 ) -> tuple[Sal, ...]: ...
 def measure_sal(
     model: nn.Module,
@@ -86,22 +39,16 @@ def measure_sal(
     *,
     eps: float | Sequence[float] = 0.05,
     steps: int = 10,
-    solver: str = "fast",
+    solver: str | Solver = "fast",
     norm: str = "l2",
     radius: str = "relative",
     layers: LayerChoice = "weights",
-    tol: float = 0.01,
-    atol: float = 2e-4,
-    lr: float = 0.1,
-    restarts: int | None = None,
     seed: int = 0,
     accuracy_fn: AccuracyFn | None = None,
     origin_loss: float | None = None,
-    loss_floor: float | None = 0.0,
-    both_sides: bool = False,
-    replay: bool = True,
     distributed: bool = True,
     progress: bool = False,
+    **options: Any,
 ) -> Sal | tuple[Sal, ...]:
     """Sharpness-aware learnability of each layer: ``max_{‖v‖ ≤ ε} |L(θ_l + v) − L(θ_l)|``, the other layers fixed.
 
@@ -116,32 +63,20 @@ def measure_sal(
             tuples of them.
         eps: The ball's size ε, or several, which share what they can.
         steps: Upper bound on the steps: points tried a side (fast), passes (reference), steps a start (pgd).
-        solver: "fast", "reference" (the published procedure) or "pgd" (slow, for checks).
+        solver: "fast", "reference" (the published procedure), "pgd" (slow, for checks), or a :class:`Solver`.
         norm: The ball's norm, "l2" or "linf".
         radius: "relative": the ball's radius is ``ε‖θ_l‖`` in that norm; "absolute": ``ε``.
         layers: See :func:`select_layers`.
-        tol: A side of a layer is solved when all further steps promise less than ``tol`` × what was gained + ``atol``
-            (fast).
-        atol: A change of the loss, in its own unit, so that layers of negligible SAL take no more steps than others
-            (fast).
-        lr: Learning rate of the SGD passes (reference). The published value is 0.1.
-        restarts: Starts beside the centre: random points (pgd, 2 by default); the side of the ball opposite to the
-            slope, then random points, for ascents whose gain shows a rugged loss (fast, 1 by default, 4 on probes below
-            512 samples). More find higher maxima late in training, at their price.
-        seed: Random state of each pass over the batches, and of the restarts.
+        seed: Random state of each pass over the batches, and of what the solver draws.
         accuracy_fn: ``accuracy_fn(outputs, targets)``: the batch's mean accuracy, for the accuracy's change beside the
             loss's.
         origin_loss: Stands in for ``L(θ)`` as the origin of rise and fall. The published code takes the epoch's running
             training loss, which is not ``L(θ)``; the default is the exact value.
-        loss_floor: A number that the loss can not fall below: 0 for the usual losses. Where a layer's rise exceeds what
-            the loss can fall by at all, the descent is not computed (fast). ``None`` if there is no such number.
-        both_sides: Whether to solve both rise and fall of every layer, even where one is known to be the smaller
-            (fast).
-        replay: Whether to replay the activations before the perturbed layer (fast); results are the same up to
-            rounding.
         distributed: Whether to share the layers out over the ranks of an initialised ``torch.distributed`` process
             group; every rank must call this with the same model and batches.
         progress: Whether to write a line a pass to standard error.
+        **options: Arguments of the solver that is named, such as ``tol``: see
+            :class:`~unlearnable.measures.sal.solvers.fast.Fast` and its siblings.
 
     Returns:
         One :class:`Sal`, or a tuple of them in the order of ``eps``.
@@ -151,33 +86,31 @@ def measure_sal(
             re-iterable or change between passes.
     """
     sizes = tuple(float(size) for size in ([eps] if isinstance(eps, int | float) else eps))
-    _check(sizes, steps, solver, norm, radius, tol, atol, lr, restarts, origin_loss)
-    settings = Settings(
-        steps, tol, atol, lr, restarts, seed, loss_floor, both_sides, _to_stderr if progress else _silent
-    )
-    model = _unwrapped(model)
+    check_balls(sizes, norm, radius)
+    check_count("steps", steps, 1)
+    if origin_loss is not None and not math.isfinite(origin_loss):
+        raise ValueError(f"`origin_loss` must be a finite number or None; got {origin_loss}.")
+    if isinstance(solver, str):
+        solver = solver_named(solver, **options)
+    elif options:
+        raise TypeError(f"{', '.join(options)}: give these to the constructor of {type(solver).__name__}.")
+    model = unwrapped(model)
     chosen = select_layers(model, layers)
-    with borrowed(model):
-        engine = Replay(model, chosen)
-        with engine.installed():
-            probe = Probe(model, loss_fn, batches, accuracy_fn=accuracy_fn, seed=seed, replay=engine)
-            probe.prepare(replaying=replay and solver not in ("reference", "pgd"))
-            settings = replace(settings, loss_floor=probe.checked_floor(loss_floor))
-            origin, gradients = probe.origin(chosen)
-            problems = [
-                [
-                    Problem(layer, Ball(norm, _radius(layer, size, norm, radius)), replace(origin, gradient=gradient))
-                    for layer, gradient in zip(chosen, gradients, strict=True)
-                ]
-                for size in sizes
+    with probing(model, loss_fn, batches, chosen, accuracy_fn=accuracy_fn, seed=seed, replaying=solver.replay) as probe:
+        origin, gradients = probe.origin(chosen)
+        problems = [
+            [
+                Problem(layer, ball_around(layer.vector(), size, norm, radius), replace(origin, gradient=gradient))
+                for layer, gradient in zip(chosen, gradients, strict=True)
             ]
-            everything = list(itertools.chain.from_iterable(problems))
-            if distributed and shares():
-                solve_shared(SOLVERS[solver], probe, everything, settings)
-            else:
-                SOLVERS[solver](probe, everything, settings)
+            for size in sizes
+        ]
+        everything = list(itertools.chain.from_iterable(problems))
+        solve = partial(solve_shared, solver) if distributed and shares() else solver.solve
+        solve(probe, everything, steps=steps, report=_to_stderr if progress else _silent)
     results = tuple(
-        _result(row, size, steps, solver, probe, origin, origin_loss) for row, size in zip(problems, sizes, strict=True)
+        _result(row, size, steps, solver.name, probe, origin, origin_loss)
+        for row, size in zip(problems, sizes, strict=True)
     )
     bad = {problem.layer.name: None for problem in everything if not problem.finite}
     if bad:
@@ -187,47 +120,6 @@ def measure_sal(
             stacklevel=2,
         )
     return results[0] if isinstance(eps, int | float) else results
-
-
-def _check(
-    sizes: Sequence[float],
-    steps: int,
-    solver: str,
-    norm: str,
-    radius: str,
-    tol: float,
-    atol: float,
-    lr: float,
-    restarts: int | None,
-    origin_loss: float | None,
-) -> None:
-    if not sizes or any(not (math.isfinite(size) and size >= 0) for size in sizes):
-        raise ValueError(f"`eps` must be a finite, non-negative number, or several; got {sizes}.")
-    for name, value, known in (("solver", solver, SOLVERS), ("norm", norm, NORMS), ("radius", radius, RADII)):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
-    for name, count, least in (("steps", steps, 1), ("restarts", restarts or 0, 0)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}; got {count!r}.")
-    if not 0 <= tol < 1:
-        raise ValueError(f"`tol` must lie in [0, 1), a part of the gain; got {tol}.")
-    if not (math.isfinite(atol) and atol >= 0):
-        raise ValueError(f"`atol` must be a finite, non-negative number, a change of the loss; got {atol}.")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"`lr` must be a finite, positive number; got {lr}.")
-    if origin_loss is not None and not math.isfinite(origin_loss):
-        raise ValueError(f"`origin_loss` must be a finite number or None; got {origin_loss}.")
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module itself: wrappers would synchronise ranks, or run compiled code that can not be looked into."""
-    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) or hasattr(model, "_orig_mod"):
-        model = model._orig_mod if hasattr(model, "_orig_mod") else model.module  # type: ignore[assignment]
-    return model
-
-
-def _radius(layer: Layer, size: float, norm: str, radius: str) -> float:
-    return size if radius == "absolute" else size * vector_norm(layer.vector(), norm)
 
 
 def _result(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch.distributed as dist
 
-from unlearnable.measures.sal.solver import Problem, Settings, Solver
+from unlearnable.measures.sal.solvers import Problem, Solver
 from unlearnable.probing.probe import Probe
 
 _ANSWER = ("high", "low", "accuracy_high", "accuracy_low", "finite", "settled", "corrections")
@@ -18,7 +18,9 @@ def shares() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def solve_shared(solver: Solver, probe: Probe, problems: Sequence[Problem], settings: Settings) -> None:
+def solve_shared(
+    solver: Solver, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]
+) -> None:
     """Every rank solves a part of ``problems``, then all of them hold all answers.
 
     Layers go to the ranks by their cost, the dearest first, each to the rank with the least so far. An exception on one
@@ -30,7 +32,7 @@ def solve_shared(solver: Solver, probe: Probe, problems: Sequence[Problem], sett
     rank, mine = dist.get_rank(), _assigned(probe, problems, dist.get_world_size())[dist.get_rank()]
     before, failure = probe.forwards, None
     try:
-        solver(probe, [problems[index] for index in mine], settings)
+        solver.solve(probe, [problems[index] for index in mine], steps=steps, report=report)
     except Exception as error:
         failure = error
     answers = {index: [getattr(problems[index], name) for name in _ANSWER] for index in mine}

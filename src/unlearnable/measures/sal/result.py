@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+
+from unlearnable.measures.base import Measured
 
 
 @dataclass(frozen=True)
@@ -62,43 +62,8 @@ class Sal:
         drop, gain = self.accuracy_drop, self.accuracy_gain
         return np.where(np.abs(drop) > np.abs(gain), drop, gain)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists for JSON; NaN becomes ``None``."""
-        return {name: _to_plain(getattr(self, name)) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Sal:
-        """The inverse of :meth:`to_dict`.
-
-        Raises:
-            ValueError: If fields are missing or unknown.
-        """
-        fields = set(cls.__dataclass_fields__)
-        optional = {"accuracy", "accuracy_drop", "accuracy_gain"}
-        missing, unknown = fields - optional - set(state), set(state) - fields
-        if missing or unknown:
-            raise ValueError(
-                f"A stored SAL needs exactly the fields {sorted(fields)}; missing {sorted(missing)}, unknown {sorted(unknown)}."
-            )
-        values = dict(state)
-        values["names"] = tuple(state["names"])
-        values["loss"] = math.nan if state["loss"] is None else float(state["loss"])
-        for name in ("values", "rise", "fall", "accuracy_drop", "accuracy_gain"):
-            if values.get(name) is not None:
-                values[name] = np.array(
-                    [math.nan if entry is None else entry for entry in state[name]], dtype=np.float64
-                )
-        for name in ("weights", "corrections"):
-            values[name] = np.array(state[name], dtype=np.int64)
-        values["settled"] = np.array(state["settled"], dtype=np.bool_)
-        return cls(**values)
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_to_plain(entry) for entry in value.tolist()]
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    def measured(self) -> Measured:
+        """As what a measure found: all but names and values are details."""
+        details = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: value for name, value in details.items() if name not in ("names", "values") and value is not None}
+        return Measured(self.names, self.values, kept)

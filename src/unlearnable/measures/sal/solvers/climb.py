@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from unlearnable.measures.sal.solver import Problem, Settings
+from unlearnable.measures.sal.solvers.base import Problem
 from unlearnable.probing.probe import Point, Reading
 
 _RATE = 0.6  # how a climb's promises shrink from step to step, until two of them show it; most shrink faster
 # A given start must show this part of the gain promised at the centre, or the centre's own step is tried.
 _TRUSTED = 0.5
 _MARGIN = 2.0  # a side that would not reach its rival with this many times its promises is left
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a climb ends.
+
+    Attributes:
+        steps: Most points tried.
+        tol: A gain of ``tol`` × what was gained + ``atol`` is not worth another point.
+        atol: See ``tol``; in the loss's unit.
+        floor: A number that the loss can not fall below; None if there is none.
+        both_sides: Whether a side is climbed to its end though its rival is larger.
+    """
+
+    steps: int
+    tol: float
+    atol: float
+    floor: float | None
+    both_sides: bool
 
 
 class Climb:
@@ -27,7 +47,7 @@ class Climb:
     Args:
         problem: What to solve.
         sign: +1 for the rise, −1 for the fall.
-        settings: ``steps`` bounds the points tried; a gain of ``tol`` × what was gained + ``atol`` is not worth another.
+        rules: When to end.
         start: A point of the ball to try first, such as the solution of a similar problem.
         committed: Go on from ``start`` whatever the loss there; otherwise the centre's own step is tried too where
             ``start`` disappoints.
@@ -43,13 +63,13 @@ class Climb:
         self,
         problem: Problem,
         sign: int,
-        settings: Settings,
+        rules: Rules,
         start: Float[Tensor, " n"] | None = None,
         *,
         committed: bool = False,
         rival: float = 0.0,
     ) -> None:
-        self.problem, self.sign, self.settings = problem, sign, settings
+        self.problem, self.sign, self.rules = problem, sign, rules
         self.best = problem.gradient.new_zeros(problem.layer.size)
         self.gain = 0.0
         self.gradient = sign * problem.gradient
@@ -59,11 +79,11 @@ class Climb:
         self._rate = _RATE
         self._left_centre = False
         self._given, self._committed = start, committed
-        self._rival = 0.0 if settings.both_sides else rival
+        self._rival = 0.0 if rules.both_sides else rival
         self._aim()
-        if sign < 0 and settings.loss_floor is not None and self.slope > 0:
+        if sign < 0 and rules.floor is not None and self.slope > 0:
             # A fall ends at the floor: going further than the slope needs to get there is bound to overshoot.
-            self.length = min(1.0, (problem.origin.loss - settings.loss_floor) / self.slope)
+            self.length = min(1.0, (problem.origin.loss - rules.floor) / self.slope)
         self.promise = self.length * self.slope
         self._check()
         if start is not None:
@@ -72,7 +92,7 @@ class Climb:
     def point(self) -> Point:
         """The next point to evaluate, without a gradient where it will be the last."""
         worth = self._given is not None or self._rate * self._to_come() > self._tolerance()
-        return Point(self.problem.layer, self._trial(), gradient=worth and self.tried + 1 < self.settings.steps)
+        return Point(self.problem.layer, self._trial(), gradient=worth and self.tried + 1 < self.rules.steps)
 
     def tell(self, reading: Reading) -> None:
         """Takes the reading at :meth:`point` and decides where to go next."""
@@ -110,12 +130,12 @@ class Climb:
         """Stops when what is to come is not worth another step."""
         promised = self.length * self.slope
         small = self.tried > 0 and self._to_come() <= self._tolerance()  # the first step is taken, however small
-        solved = self.tried >= self.settings.steps or promised <= 0 or small
+        solved = self.tried >= self.rules.steps or promised <= 0 or small
         self.left = not solved and self.gain + _MARGIN * self._to_come() < self._rival
         self.done = solved or self.left
 
     def _tolerance(self) -> float:
-        return self.settings.tol * self.gain + self.settings.atol
+        return self.rules.tol * self.gain + self.rules.atol
 
     def _to_come(self) -> float:
         """What all further steps gain if each promises as much less as this one did: a geometric series."""

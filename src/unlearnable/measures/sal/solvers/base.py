@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,21 +14,6 @@ from torch import Tensor
 from unlearnable.measures.sal.ball import Ball
 from unlearnable.probing.layers import Layer
 from unlearnable.probing.probe import Probe, Reading
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Solver settings, checked by :func:`measure_sal`, which documents them."""
-
-    steps: int
-    tol: float
-    atol: float
-    lr: float
-    restarts: int | None
-    seed: int
-    loss_floor: float | None
-    both_sides: bool
-    report: Callable[[str], None]
 
 
 @dataclass(eq=False)
@@ -100,5 +87,34 @@ class Problem:
         return self.origin.loss - self.low if self.finite else math.nan
 
 
-Solver = Callable[[Probe, Sequence[Problem], Settings], None]
-"""Solves all problems in place: afterwards they hold the highest and lowest loss that it found."""
+class Solver(ABC):
+    """A way to solve problems; a subclass is a solver, with a file of its own beside this one.
+
+    Its constructor takes the solver's own arguments and checks them.
+    """
+
+    #: The solver's name, in the configuration and in results.
+    name: ClassVar[str]
+    #: Whether it evaluates many layers in one pass, so that the activations before each may be replayed.
+    replay: bool = False
+
+    @abstractmethod
+    def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:
+        """Solves all problems in place: afterwards they hold the highest and the lowest loss that were found.
+
+        Args:
+            probe: The loss as a function of a layer's weights. What a solver draws at random is drawn from ``probe.seed``.
+            problems: The problems; a layer may have several balls.
+            steps: Upper bound on the steps.
+            report: Is told about the progress, a line at a time.
+        """
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuses what is no whole number of at least ``least``.
+
+    Raises:
+        ValueError: Naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"`{name}` must be an integer of at least {least}; got {value!r}.")

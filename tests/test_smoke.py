@@ -1,0 +1,69 @@
+"""Every poison and every model of the groups goes the whole way by the smoke protocol."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests._inputs import composed
+from tests.test_configs import options
+from unlearnable.experiment import run
+
+#: Minutes on one core, or nearly.
+SLOW_POISONS = ("dc", "em_multi", "hypo", "rem")
+SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small")
+#: What single options need besides.
+NEEDED = {
+    "em_multi": (
+        "dataset=rooms",
+        "dataset.frames=48",
+        "task=multi",
+        "dataset.batch_size=8",
+        "sal.samples=8",
+        "poison.max_rounds=1",
+    ),
+    "timm": ("model.name=test_resnet",),
+}
+
+
+def marked(names: list[str], slow: tuple[str, ...]) -> list[object]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store, so that the clean reference is trained once."""
+    return tmp_path_factory.mktemp("store")
+
+
+def smoke(store: Path, folder: Path, *overrides: str) -> None:
+    """Runs a job and looks at what cannot be missing."""
+    subsets = ("dataset.subset=null", "dataset.test_subset=null") if "dataset=rooms" in overrides else ()
+    config = composed("experiment=smoke", "logger=none", f"store.dir={store}", *subsets, *overrides)
+    result = run(config, folder=folder)
+    assert len(result["epochs"]) == 2
+    for figures in (result.get("tasks") or {"": result}).values():
+        assert all(math.isfinite(value) for row in figures["sal"] for value in row)
+
+
+@pytest.mark.parametrize("poison", marked([name for name in options("poison") if name != "folder"], SLOW_POISONS))
+def test_every_poison_runs(poison: str, store: Path, tmp_path: Path) -> None:
+    smoke(store, tmp_path, f"poison={poison}", *NEEDED.get(poison, ()))
+
+
+def test_an_imported_poison_runs(store: Path, tmp_path: Path) -> None:
+    torch.save(torch.full((10, 3, 16, 16), 0.1), tmp_path / "perturbation.pt")
+    smoke(store, tmp_path, "poison=folder", f"poison.path={tmp_path}/perturbation.pt")
+
+
+@pytest.mark.parametrize("model", marked(options("model"), SLOW_MODELS))
+def test_every_model_runs(model: str, store: Path, tmp_path: Path) -> None:
+    smoke(store, tmp_path, f"model={model}", "poison=ops", "sal.samples=20", "steps=1", *NEEDED.get(model, ()))
+
+
+@pytest.mark.parametrize("sal", options("sal"))
+def test_every_solver_runs(sal: str, store: Path, tmp_path: Path) -> None:
+    smoke(store, tmp_path, f"sal={sal}", "poison=ops", "sal.samples=20", "steps=1")
