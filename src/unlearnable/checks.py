@@ -28,6 +28,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "steps": (lambda v: _whole(v) and v >= 1, "a whole number of SAL steps, at least 1 (the paper's is 10)"),
     "seed": (lambda v: _whole(v) and 0 <= v < 2**31, "a whole number from 0 to 2³¹ − 1"),
     "trainer.max_epochs": (lambda v: _whole(v) and v >= 1, "a whole number of epochs, at least 1"),
+    "target_ud": (
+        lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)),
+        "a finite number, or null",
+    ),
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
@@ -54,24 +58,32 @@ def check_trainer(config: DictConfig) -> torch.device:
     Raises:
         ValueError: if the accelerator is not there or an argument is wrong.
     """
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from hydra.errors import InstantiationException
+    from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
     from unlearnable.stages import build_trainer
     from unlearnable.training import quiet
 
-    accelerator = config.trainer.accelerator
     try:
         with quiet():
             trainer = build_trainer(config, logger=False, enable_checkpointing=False)
-    except MisconfigurationException as error:
+    except Exception as error:  # Lightning raises many kinds, as do the libraries that accelerators need
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        told = {name: OmegaConf.select(config.trainer, name) for name in ("accelerator", "devices", "strategy", "precision")}
+        given = ", ".join(f"trainer.{name}={value}" for name, value in told.items() if value is not None)
         raise ValueError(
-            f"`trainer.accelerator` = {accelerator} cannot be used here: {error} "
-            "Use trainer.accelerator=auto (what is there) or cpu."
+            f"Lightning's Trainer cannot be made with {given}: {str(cause).strip() or type(cause).__name__} "
+            "Use trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
         ) from error
     if trainer.world_size > 1:
         raise ValueError(
             f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "
             "trainer.devices=1; hydra/launcher=joblib runs the jobs of a sweep side by side."
+        )
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ValueError(
+            f"`trainer.strategy` = {config.trainer.strategy} starts another process to train in; a job runs in one. "
+            "Leave it out."
         )
     return trainer.strategy.root_device
 
