@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unlearnable import poisons
-from unlearnable.models import tiny_resnet
+from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.poisons.image.base import Poison
 from unlearnable.poisons.image.budget import Norm, round_to_grid
 from unlearnable.poisons.image.surrogate import channels_last
