@@ -22,13 +22,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unlearnable import poisons
+from unlearnable.data.samples import Samples
 from unlearnable.models.tiny_resnet import tiny_resnet
-from unlearnable.poisons.image.base import Poison
+from unlearnable.poisons.ar import AR
+from unlearnable.poisons.base import Poison
+from unlearnable.poisons.dc import DC
+from unlearnable.poisons.em import EM
+from unlearnable.poisons.hypo import Hypo
 from unlearnable.poisons.image.budget import Norm, round_to_grid
 from unlearnable.poisons.image.surrogate import channels_last
 from unlearnable.poisons.image.tangent_kernel import mean_prediction, tangent_kernel
 from unlearnable.poisons.image.unet import UNet
+from unlearnable.poisons.lsp import LSP
+from unlearnable.poisons.ntga import NTGA
+from unlearnable.poisons.ops import OPS
+from unlearnable.poisons.random import RandomNoise
+from unlearnable.poisons.rem import REM
+from unlearnable.poisons.tap import TAP
+from unlearnable.tasks import Classification
 
 BATCH, TRAIN_BATCH, NOISE_BATCH, CLASSES, RADIUS = 256, 128, 128, 10, 8 / 255
 NETLESS = ("ops", "lsp", "ar", "random")
@@ -169,6 +180,7 @@ class Bench:
 def cases(bench: Bench) -> dict[str, tuple[Poison, Callable[[], float]]]:
     """Each method with counts that take seconds, and its bound."""
     images, common = len(bench.images), {"surrogate": bench.factory, "radius": RADIUS, "batch_size": BATCH}
+    augmented: dict[str, Any] = {"crop": 4, "flip": True}
     sweeps = -(-images // BATCH)
     epoch = -(-images // TRAIN_BATCH)
 
@@ -187,19 +199,19 @@ def cases(bench: Bench) -> dict[str, tuple[Poison, Callable[[], float]]]:
         )
 
     return {
-        "em": (poisons.EM(**common, max_rounds=2, noise_steps=10, min_rounds=2, stop_accuracy=1.0), em),
-        "tap": (poisons.TAP(**common, epochs=2, steps=20), tap),
-        "hypo": (poisons.Hypo(**common, epochs=2, steps=20), tap),
-        "rem": (poisons.REM(**common, iterations=4, noise_steps=3, adversarial_steps=2), rem),
-        "dc": (poisons.DC(**common, trials=1), lambda: bench.dc_steps(-(-images // 64), 16)),
+        "em": (EM(**common, max_rounds=2, noise_steps=10, min_rounds=2, stop_accuracy=1.0), em),
+        "tap": (TAP(**common, **augmented, epochs=2, steps=20), tap),
+        "hypo": (Hypo(**common, **augmented, epochs=2, steps=20), tap),
+        "rem": (REM(**common, **augmented, iterations=4, noise_steps=3, adversarial_steps=2), rem),
+        "dc": (DC(**common, trials=1), lambda: bench.dc_steps(-(-images // 64), 16)),
         "ntga": (
-            poisons.NTGA(radius=RADIUS, steps=3, batch_size=256, validation_size=512),
-            lambda: bench.ntga_steps(256, 384, 3 * sweeps),
+            NTGA(radius=RADIUS, steps=3, batch_size=256, validation_size=512),
+            lambda: bench.ntga_steps(256, min(512, images - 256), 3 * sweeps),
         ),
-        "ops": (poisons.OPS(radius=1), bench.ops_bound),
-        "lsp": (poisons.LSP(radius=1.304), bench.lsp_bound),
-        "ar": (poisons.AR(radius=1.0, min_response=3.0), bench.ar_bound),
-        "random": (poisons.RandomNoise(radius=RADIUS, classwise=False), bench.random_bound),
+        "ops": (OPS(radius=1), bench.ops_bound),
+        "lsp": (LSP(radius=1.304), bench.lsp_bound),
+        "ar": (AR(radius=1.0, min_response=3.0), bench.ar_bound),
+        "random": (RandomNoise(radius=RADIUS, classwise=False), bench.random_bound),
     }
 
 
@@ -221,10 +233,10 @@ def main() -> None:
             continue
 
         images = bench.many if name in NETLESS else bench.images
-        labels = torch.arange(len(images)) % CLASSES
+        samples = Samples(images, torch.arange(len(images)) % CLASSES, {"class": Classification("class", CLASSES)})
 
-        def apply(method: Poison = method, images: Tensor = images, labels: Tensor = labels) -> None:
-            method.apply(images, labels, num_classes=CLASSES, seed=0, device=bench.device)
+        def apply(method: Poison = method, samples: Samples = samples) -> None:
+            method.apply(samples, seed=0, device=bench.device)
 
         apply()
         turns = [(bench.seconds(apply), bound()) for _ in range(options.repeat)]

@@ -60,8 +60,8 @@ def test_a_run_that_a_callback_stopped_is_not_taken_for_a_whole_one(tmp_path: Pa
         "+callbacks.early.monitor=train/loss",
         "+callbacks.early.divergence_threshold=-1",  # stops after the first epoch
     ]
-    stopped = run(job(tmp_path / "store", *early), folder=tmp_path / "a")
-    whole = run(job(tmp_path / "store"), folder=tmp_path / "b")
+    stopped = run(job(tmp_path / "store", *early), folder=tmp_path)
+    whole = run(job(tmp_path / "store"), folder=tmp_path)
     assert (len(stopped["epochs"]), len(whole["epochs"])) == (1, 2)
     assert (len(stopped["sal"]), len(stopped["clean_sal"])) == (1, 1)  # UD over the epochs that both have
     assert (len(whole["sal"]), len(whole["clean_sal"])) == (2, 2)
@@ -103,9 +103,9 @@ def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_p
     [
         ("trainer.devices=2", "ask for 2 processes"),
         ("trainer.keep=some", "`trainer.keep` must be 'measured'"),
-        ("+trainer.max_steps=1", "ended before its first epoch did"),
+        ("+trainer.max_steps=1 dataset.batch_size=20", "ended before its first epoch did"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(override: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=sentence):
-        run(job(tmp_path / "store", override, "poison=clean"), folder=tmp_path)
+        run(job(tmp_path / "store", *override.split(), "poison=clean"), folder=tmp_path)

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.poisons._inputs import TinyNet
 from unlearnable.options import existing_file, number, switch, whole
 from unlearnable.poisons.image.budget import check_budget
 from unlearnable.poisons.random import RandomNoise
 from unlearnable.poisons.rem import REM
 from unlearnable.poisons.tap import TAP
-
-from ._inputs import TinyNet
 
 
 @pytest.mark.parametrize(
@@ -37,15 +36,15 @@ def test_numbers_and_fractions_are_read(value: Any, expected: float) -> None:
               float("-inf"), [1], "__import__('os')", "1/nan", 10**400]
 )  # fmt: skip
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="`radius` must be a finite number, or a fraction such as 8/255; got"):
+    with pytest.raises(ValueError, match="`radius` must be a number, finite, or a fraction such as 8/255; got"):
         number("radius", value)
 
 
 def test_bounds_are_told_with_the_value_as_it_was_written() -> None:
     assert number("share", "1/1", above=0, at_most=1) == 1
-    with pytest.raises(ValueError, match="`share` must be above 0 and at most 1; got 3/2"):
+    with pytest.raises(ValueError, match="`share` must be a number, above 0 and at most 1; got 3/2"):
         number("share", "3/2", above=0, at_most=1)
-    with pytest.raises(ValueError, match="`share` must be at least 0 and below 1; got 1"):
+    with pytest.raises(ValueError, match="`share` must be a number, at least 0 and below 1; got 1"):
         number("share", 1, at_least=0, below=1)
 
 
@@ -55,7 +54,7 @@ def test_whole_numbers_may_be_written_as_floats() -> None:
     for value in (1.5, True, "3", None, float("inf")):
         with pytest.raises(ValueError, match="`steps` must be a whole number"):
             whole("steps", value)
-    with pytest.raises(ValueError, match="`steps` must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="`steps` must be a whole number, at least 1; got 0"):
         whole("steps", 0)
 
 
@@ -85,14 +84,14 @@ def test_the_advice_for_a_radius_in_grey_levels_is_one_that_works() -> None:
     ("build", "message"),
     [
         (lambda: check_budget(0.001, "linf"), "at least 1/255"),
-        (lambda: check_budget(-1, "linf"), "`radius` must be above 0; got -1"),
+        (lambda: check_budget(-1, "linf"), "`radius` must be a number, above 0; got -1"),
         (lambda: check_budget(1.5, "l0"), "number of pixels"),
         (lambda: check_budget(0.1, "l1"), "`norm` must be one of linf, l2, l0; got 'l1'"),
-        (lambda: RandomNoise(radius=0.1, fraction=0), "`fraction` must be above 0 and at most 1"),
-        (lambda: RandomNoise(radius=0.1, fraction=[-1]), "`fraction` must be at least 0"),
+        (lambda: RandomNoise(radius=0.1, fraction=0), "`fraction` must be a number, above 0 and at most 1"),
+        (lambda: RandomNoise(radius=0.1, fraction=[-1]), "`fraction` must be a whole number, at least 0"),
         (lambda: RandomNoise(radius=0.1, fraction=[]), "`fraction` as a list must name classes"),
-        (lambda: RandomNoise(radius=0.1, batch_size=0), "`batch_size` must be at least 1"),
-        (lambda: TAP(surrogate=TinyNet, radius=0.1, steps=0), "`steps` must be at least 1; got 0"),
+        (lambda: RandomNoise(radius=0.1, batch_size=0), "`batch_size` must be a whole number, at least 1"),
+        (lambda: TAP(surrogate=TinyNet, radius=0.1, steps=0), "`steps` must be a whole number, at least 1; got 0"),
         (
             lambda: REM(surrogate=TinyNet, radius=0.1, adversarial_radius="1/5"),
             r"`adversarial_radius` must lie in .*1/5",

@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch import nn
-from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 
 from unlearnable.callbacks import DistanceLog, Measuring
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
 from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
+from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.module import TaskModule
 from unlearnable.tasks import Classification

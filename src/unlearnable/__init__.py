@@ -3,6 +3,7 @@
 sal = unlearnable.measure_sal(model, loss_fn, batches, eps=0.05, steps=10)
 beta = unlearnable.learnability_threshold(clean_sal)
 ud = unlearnable.unlearnable_distance(poisoned_sal, clean_sal)
+ratio = unlearnable.geometric_distance(poisoned_sal, clean_sal)
 """
 
 import importlib
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from unlearnable.distances import DistanceSpread as DistanceSpread
     from unlearnable.distances import distance_report as distance_report
     from unlearnable.distances import distance_spread as distance_spread
+    from unlearnable.distances import geometric_distance as geometric_distance
+    from unlearnable.distances import geometric_report as geometric_report
     from unlearnable.distances import learnability_threshold as learnability_threshold
     from unlearnable.distances import learnable_layers as learnable_layers
     from unlearnable.distances import unlearnable_distance as unlearnable_distance
@@ -27,6 +30,8 @@ _HOMES = {
     "distance_report": "distances",
     "DistanceSpread": "distances",
     "distance_spread": "distances",
+    "geometric_distance": "distances",
+    "geometric_report": "distances",
     "select_layers": "probing.layers",
     "learnability_threshold": "distances",
     "learnable_layers": "distances",

@@ -22,7 +22,7 @@ def encoded(pixels: np.ndarray, image_format: str = "png", mode: str | None = No
 
 
 def png(values: np.ndarray, bits: int, colour_type: int) -> bytes:
-    """A PNG of any bit depth (1 to 16) and colour type (0 grey, 2 RGB, 4 grey and alpha, 6 RGBA), which Pillow cannot write."""
+    """A PNG of any bit depth (1 to 16) and colour type (0 grey, 2 RGB, 6 RGBA), which Pillow cannot write."""
     lines = values.reshape(len(values), -1)
     if bits == 16:
         rows = [line.astype(">u2").tobytes() for line in lines]
@@ -42,7 +42,7 @@ def png(values: np.ndarray, bits: int, colour_type: int) -> bytes:
 def write_table(
     file: Path, images: Any, labels: Any, *, image: str = "img", names: Sequence[str] | None = None
 ) -> Path:
-    """A parquet file with a column of images and one of labels; `names` are written as `datasets` writes a ClassLabel's."""
+    """A parquet file of images and labels; `names` are written to its metadata, as `datasets` writes a ClassLabel's."""
     import json
 
     import pyarrow as pa

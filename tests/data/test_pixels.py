@@ -42,7 +42,7 @@ def test_every_shift_occurs_and_about_half_are_mirrored() -> None:
     images[:, :, 1, 0] = 1.0  # one pixel says where the window was cut
     moved = crop_and_flip(images, crop=1, flip=True, generator=seeded(0))
     places = moved.flatten(1).unique(dim=0, return_counts=True)
-    # Of 9 shifts a third put the pixel out of sight, to the left; the rest stand at 6 places, and at their mirror images.
+    # Of 9 shifts a third put the pixel out of sight, to the left; the rest stand at 6 places or at their mirrors.
     assert len(places[0]) == 1 + 6 + 6 - 2 * 3 // 2  # the middle column is its own mirror image
     assert 0.3 < float((moved.flatten(1).sum(1) == 0).float().mean()) < 0.37
 

@@ -162,7 +162,7 @@ def test_incomplete_views_are_skipped_masked_or_refused_and_named(tmp_path: Path
         ({"tasks": []}, "at least one domain"),
         ({"incomplete": "ignore"}, "one of skip, mask, fail"),
         ({"tiles": 4}, "at least 8"),
-        ({"test_share": 1.0}, r"a share, in \(0, 1\)"),
+        ({"test_share": 1.0}, "a share, above 0 and below 1"),
         ({"crop": 4}, "would move images but not their targets"),
     ],
 )

@@ -25,7 +25,7 @@ def test_depth_of_another_bit_depth_is_refused_unless_its_unit_is_given(tmp_path
             open_tree(root, incomplete=rule).setup()
     with pytest.raises(ValueError, match="numbers of type uint8"):
         open_tree(root, depth_unit={"another house": 0.1}).setup()
-    given = open_tree(root, depth_unit=0.02).train.targets["depth_euclidean"][0, 0]
+    given = open_tree(root, depth_unit="2/100").train.targets["depth_euclidean"][0, 0]
     assert given[0, :2].isnan().all()  # 0, and the largest number of 8 bits
     assert float(given[1, 0]) == pytest.approx(2.0)
 
@@ -124,7 +124,7 @@ def test_paths_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("size", 16.5),
         ("tiles", "8"),
         ("test_share", "half"),
-        ("depth_unit", "1/512"),
+        ("depth_unit", "fine"),
         ("depth_unit", 0),
         ("subset", 0.5),
     ],

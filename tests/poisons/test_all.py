@@ -28,6 +28,11 @@ def test_every_configuration_is_found() -> None:
     assert {"em-classwise=true", "em-l2", "lsp-linf", "tap-targeted=false", "tap-l0"} < set(FORMS)
 
 
+@pytest.mark.parametrize("name", for_images())
+def test_every_method_has_a_file_of_its_own_claims(name: str) -> None:
+    assert (Path(__file__).parent / f"test_{name}.py").exists()
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_poison_returns_other_samples_and_leaves_its_input(name: str, tmp_path: Path) -> None:
     clean = image_set()
@@ -178,7 +183,7 @@ def test_every_number_may_be_a_fraction_and_none_may_be_nan(name: str, argument:
     # A radius of 8/255 within ℓ∞, of 4 pixels within ℓ0; 3/100 serves wherever else a number is asked for.
     text, value = ("8/2", 4) if arguments(name)["norm"] == "l0" else ("3/100", 0.03)
     assert getattr(build(name, **{argument: text}), argument) == pytest.approx(value)
-    with pytest.raises(InstantiationException, match=f"`{argument}` must be a finite number"):
+    with pytest.raises(InstantiationException, match=f"`{argument}` must be a number, finite"):
         build(name, **{argument: float("nan")})
 
 

@@ -102,7 +102,7 @@ def test_an_interrupted_generation_goes_on_to_the_same_result(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stop_ratio": 1.0}, "`stop_ratio` must be above 0 and below 1"),
+        ({"stop_ratio": 1.0}, "`stop_ratio` must be a number, above 0 and below 1"),
         ({"aggregator": "sumgrad"}, "`poison.aggregator` must be null or one of upgrad"),
         ({"noise_steps": 0}, "noise_steps"),
     ],

@@ -100,7 +100,7 @@ def test_pngs_of_another_size_and_broken_ones_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"4\.png is 16×9 pixels; the clean images are 16×16"):
         read(tmp_path)
     (tmp_path / "4.png").write_bytes(b"\x89PNG nothing")
-    with pytest.raises(ValueError, match=r"4\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"4\.png: not a readable image"):
         read(tmp_path)
 
 
@@ -174,6 +174,12 @@ def test_one_pixel_of_another_colour_is_no_cause_for_alarm(tmp_path: Path, caplo
     torch.save(poisoned, tmp_path / "ops.pt")
     assert torch.equal(read(tmp_path / "ops.pt"), poisoned)
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_coloured_files_for_grey_images_are_refused(tmp_path: Path) -> None:
+    write_pngs(tmp_path, {f"{row}.png": row for row in range(12)})
+    with pytest.raises(ValueError, match=r"0\.png is in colour; the clean images are grey"):
+        Folder(path=tmp_path).apply(samples_of(IMAGES[:, :1], LABELS, 4), seed=0)
 
 
 def test_grey_images_of_16_bits_are_scaled_to_8(tmp_path: Path) -> None:

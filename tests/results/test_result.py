@@ -44,7 +44,7 @@ def run(
     chosen = epochs or range(1, len(sal) + 1)
     measured = {
         epoch: {
-            task: Measured(LAYERS, np.array(row), {"weights": np.array([10, 30]), "loss": 0.5})
+            task: Measured(LAYERS, np.array(row), {"solver": "fast", "weights": np.array([10, 30]), "loss": 0.5})
             for task in [*tasks, *(["joint"] if len(tasks) > 1 else [])]
         }
         for epoch, row in zip(chosen, sal, strict=True)

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
+from unlearnable.callbacks.trajectory import whole_epoch
 from unlearnable.measures.base import Context, Measure, Measured
 from unlearnable.measures.history import History
 
@@ -64,7 +65,7 @@ class Measuring(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that another callback ended early has its last epoch measured too.
         epoch = trainer.current_epoch
-        stopped = trainer.should_stop and 0 < epoch < (trainer.max_epochs or 0)
+        stopped = trainer.should_stop and whole_epoch(trainer) and 0 < epoch < (trainer.max_epochs or 0)
         if stopped and epoch not in self.history.epochs and self._measured(trainer, pl_module, epoch):
             for logger in trainer.loggers:
                 logger.log_metrics({**self.logged(epoch), "epoch": epoch - 1})

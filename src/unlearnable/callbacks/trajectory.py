@@ -41,6 +41,11 @@ def metrics_name(epoch: int) -> str:
     return f"metrics_{epoch:04d}.json"
 
 
+def whole_epoch(trainer: Trainer) -> bool:
+    """Whether the epoch that ends has seen all of its batches: a limit of steps or time may have cut it short."""
+    return trainer.fit_loop.batch_idx + 1 >= trainer.num_training_batches
+
+
 class TrajectoryWriter(Callback):
     """Keeps `net`'s parameters and buffers before training and after each epoch, and each epoch's metrics.
 
@@ -74,6 +79,8 @@ class TrajectoryWriter(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not whole_epoch(trainer):
+            return
         epoch = trainer.current_epoch + 1
         if self.keep is None or epoch in self.keep or epoch == trainer.max_epochs:
             self._write_weights(pl_module, epoch)
@@ -85,8 +92,9 @@ class TrajectoryWriter(Callback):
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that another callback ended early: its last epoch is known only now.
-        if trainer.current_epoch > 0 and not (self.folder / weights_name(trainer.current_epoch)).exists():
-            self._write_weights(pl_module, trainer.current_epoch)
+        last = trainer.current_epoch
+        if (self.folder / metrics_name(last)).exists() and not (self.folder / weights_name(last)).exists():
+            self._write_weights(pl_module, last)
 
     @rank_zero_only
     def _write_weights(self, module: LightningModule, epoch: int) -> None:

@@ -45,7 +45,7 @@ def decode(data: bytes, where: str) -> UInt8[Tensor, "3 h w"]:
         else:
             raise _refusal(
                 where,
-                f"it holds values of Pillow's mode {image.mode!r}, of which nobody says what is white. Use 8 or 16 bits",
+                f"its values have Pillow's mode {image.mode!r}, of which nobody says what is white. Use 8 or 16 bits",
             )
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
 

@@ -34,7 +34,7 @@ def read_split(
     Args:
         files: The split's parquet files, with a column `img` or `image`, see `read_images`, and a column of labels:
             whole numbers or names of classes.
-        class_names: The classes' names, by index; None takes those of the files' metadata, else the labels' own, sorted.
+        class_names: The classes' names, by index; None takes those of the metadata, else the labels' own, sorted.
         label_columns: Names the label column may have; the first that is there counts.
         shape: The (channels, height, width) every image must have; None takes the first image's.
         subset: How many images; None takes all. Only these are decoded.
@@ -101,7 +101,8 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
         table: Any = pq.read_table(file, columns=[image, label])
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(
-            f"{file} cannot be read as parquet ({str(error).splitlines()[0]}). It is corrupt or incomplete: fetch it again."
+            f"{file} cannot be read as parquet ({str(error).splitlines()[0]}). It is corrupt or incomplete: "
+            "fetch it again."
         ) from error
     return _Table(file, image, table[image], label, table[label].to_pylist(), _stored_names(schema, label))
 

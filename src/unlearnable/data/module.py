@@ -20,7 +20,7 @@ from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.samples import Samples, Targets, stratified
 from unlearnable.data.targets import check_targets
-from unlearnable.options import Number, whole
+from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
 
@@ -58,7 +58,7 @@ class DataModule(LightningDataModule, ABC):
         super().__init__()
         self.modality = modality
         self.batch_size = whole("dataset.batch_size", batch_size, at_least=1)
-        self.drop_last = drop_last
+        self.drop_last = switch("dataset.drop_last", drop_last)
         self.subset = None if subset is None else whole("dataset.subset", subset, at_least=1)
         self.test_subset = None if test_subset is None else whole("dataset.test_subset", test_subset, at_least=1)
         self.seed = seed
@@ -142,7 +142,7 @@ class DataModule(LightningDataModule, ABC):
         data = self.train if split == "train" else self.test
         if samples is not None:
             data = data.select(stratified(data.labels, samples))
-        # Each batch has all classes, also where the source is sorted by them: solvers may begin on a part of the batches.
+        # Each batch has all classes, also where the source is sorted by them: solvers may begin on some batches.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
         return Batches(data.select(order), self.modality, batch_size)
 
@@ -155,8 +155,8 @@ class DataModule(LightningDataModule, ABC):
         """
         if self.drop_last and len(self.train) < self.batch_size:
             raise ValueError(
-                f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make no "
-                f"whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
+                f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make "
+                f"no whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
             )
         last = len(self.train) % self.batch_size or self.batch_size
         if last > 1 or (self.drop_last and self.batch_size > 1):
@@ -170,9 +170,9 @@ class DataModule(LightningDataModule, ABC):
             if "more than 1 value per channel" not in str(error):  # BatchNorm's complaint
                 raise
             raise ValueError(
-                f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} training samples "
-                "is a single one, and this network's BatchNorm needs more than one. Use dataset.drop_last=true or "
-                "another dataset.batch_size."
+                f"With `dataset.batch_size` = {self.batch_size} the last batch of the {len(self.train)} "
+                "training samples is a single one, and this network's BatchNorm needs more. "
+                "Use dataset.drop_last=true or another dataset.batch_size."
             ) from error
 
     @override

@@ -27,15 +27,15 @@ def find_split(folder: Path, split: str) -> list[Path]:
     found = {place: files for place in places if (files := _candidates(place, split))}
     if len(found) > 1:
         raise ValueError(
-            f"{folder} has files of the {split} split in several folders: {', '.join(map(str, found))}. Give the one to "
-            "read as dataset.data_dir."
+            f"{folder} has files of the {split} split in several folders: {', '.join(map(str, found))}. Give the one "
+            "to read as dataset.data_dir."
         )
     for place, files in found.items():
         fault = _fault(files, split)
         if fault is not None:
             raise ValueError(
-                f"The {split} split in {place} is not one whole set of files: {fault}. Found {_names(files)}. It must be "
-                f"{split}.parquet alone, or {split}-00000-of-0000N.parquet and so on, all N of them and no others."
+                f"The {split} split in {place} is not one whole set of files: {fault}. Found {_names(files)}. It must "
+                f"be {split}.parquet alone, or {split}-00000-of-0000N.parquet and so on, all N of them and no others."
             )
         return files
     return []

@@ -15,6 +15,7 @@ from unlearnable.data.module import ImageDataModule
 from unlearnable.data.samples import Samples, stratified
 from unlearnable.data.shards import find_split
 from unlearnable.data.targets import read_labels
+from unlearnable.options import switch
 
 
 class SmallImages(ImageDataModule):
@@ -39,11 +40,12 @@ class SmallImages(ImageDataModule):
 
     def __init__(self, data_dir: str | Path, *, download: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.data_dir, self.download = Path(data_dir).expanduser(), download
+        self.data_dir, self.download = Path(data_dir).expanduser(), switch("dataset.download", download)
         if not download and not self._is_hub() and not (self.data_dir / self.marker).exists():
             raise FileNotFoundError(
-                f"No {self.title} in `dataset.data_dir` = {self.data_dir} ({_contents(self.data_dir)}). Give the folder "
-                f"with the hub's train-*.parquet and test-*.parquet or with {self.marker}, or set dataset.download=true."
+                f"No {self.title} in `dataset.data_dir` = {self.data_dir} ({_contents(self.data_dir)}). Give the "
+                f"folder with the hub's train-*.parquet and test-*.parquet or with {self.marker}, or set "
+                "dataset.download=true."
             )
 
     @abstractmethod

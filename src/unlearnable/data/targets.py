@@ -36,8 +36,8 @@ def read_labels(
         if label is None or not 0 <= label < len(names):
             classes = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
             raise ValueError(
-                f"{where(row)}: the label {value!r} is none of the {len(names)} classes; labels are whole numbers from 0 "
-                f"to {len(names) - 1}, or the classes' names ({classes})."
+                f"{where(row)}: the label {value!r} is none of the {len(names)} classes; labels are whole numbers from "
+                f"0 to {len(names) - 1}, or the classes' names ({classes})."
             )
         labels.append(label)
     return torch.tensor(labels, dtype=torch.int64)
@@ -99,15 +99,15 @@ def check_learnable(train: Samples) -> None:
             labels = target[known]
             if int(labels.min()) == int(labels.max()):
                 raise ValueError(
-                    f"Task {name!r} has one class only in the training set ({int(labels[0])}): there is nothing to tell "
-                    "apart. Leave it out of dataset.tasks or take more views."
+                    f"Task {name!r} has one class only in the training set ({int(labels[0])}): there is nothing to "
+                    "tell apart. Leave it out of dataset.tasks or take more views."
                 )
 
 
 def balanced(task: Segmentation, target: Int64[Tensor, "n h w"]) -> Segmentation:
     """The task with a weight a class of 1 / log(1.02 + p), p being its share of the pixels (Paszke et al., 2016, ENet).
 
-    For rare classes this is up to 50: without it, where nine pixels in ten are background, a net says so of all.
+    For rare classes this is up to 50. Where nine pixels in ten are background, a net without it predicts nothing else.
     """
     counts = torch.bincount(target[target >= 0], minlength=task.channels).double()
     weights = 1 / torch.log(1.02 + counts / counts.sum())

@@ -19,7 +19,7 @@ from unlearnable.data.targets import balanced, check_learnable
 from unlearnable.data.taskonomy_arrays import masked, read_array, read_rgb, tiles
 from unlearnable.data.taskonomy_domains import DOMAINS, StoredTypeError
 from unlearnable.data.taskonomy_files import Report, View, by_building, by_view, read_split, scan
-from unlearnable.options import Number, number, whole
+from unlearnable.options import Number, number, switch, whole
 from unlearnable.tasks import Segmentation, Task, of_task
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Taskonomy(ImageDataModule):
         self.units = {
             name: number("dataset.depth_unit", unit, above=0, what="metres a step") for name, unit in units.items()
         }
-        self.balance = balance
+        self.balance = switch("dataset.balance", balance)
         self.modality.check({name: DOMAINS[name].task for name in self.wanted or ()})
         self._scores: dict[str, int] = {}  # class task → length of its vectors
         #: What was missing or unreadable, once the data are loaded.

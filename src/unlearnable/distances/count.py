@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from unlearnable.distances.arrays import checked_beta, layer_weights, sal_pair
+from unlearnable.distances.arrays import UndefinedDistanceError, checked_beta, checked_epoch, layer_weights, sal_pair
 from unlearnable.distances.threshold import above, learnability_threshold
 from unlearnable.files import finite
 
@@ -131,15 +131,13 @@ def distance_report(
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)
     epochs, layers = clean.shape
-    last = epochs - 1 if converged_epoch is None else converged_epoch
-    if not 0 <= last < epochs:
-        raise ValueError(f"`converged_epoch` must lie in [0, {epochs - 1}], an index into the epochs; got {last}.")
+    last = checked_epoch(converged_epoch, epochs)
     threshold = learnability_threshold(clean) if beta is None else checked_beta(beta)
     poisoned_above, clean_above = _learnable(poisoned, clean, threshold)
     poisoned_counts = poisoned_above.sum(axis=1).astype(np.float64)
     clean_counts = clean_above.sum(axis=1).astype(np.float64)
     if clean_counts.sum() == 0:
-        raise ValueError(
+        raise UndefinedDistanceError(
             f"The clean run has no layer with SAL > β = {threshold:.6g}, so UD (a ratio to it) is undefined; its "
             f"largest SAL is {np.nanmax(clean):.6g}. Check that `beta` belongs to this clean run, or leave `beta` out."
         )

@@ -7,11 +7,13 @@ SALs in epoch ``t`` of ``T``; a layer is learnable in an epoch in which ``SAL > 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike
 
-from unlearnable.distances.arrays import checked_beta, sal_array
+from unlearnable.distances.arrays import UndefinedDistanceError, checked_beta, sal_array
 
 
 def learnability_threshold(clean_sal: ArrayLike) -> float:
@@ -29,11 +31,12 @@ def learnability_threshold(clean_sal: ArrayLike) -> float:
         β, in units of the loss.
 
     Raises:
-        ValueError: If the array is not ``[T, L]`` with ``T ≥ 1`` and ``L ≥ 2``, has negative entries, or an epoch has
-            fewer than two distinct finite values, so that there are no two clusters.
+        ValueError: If the array is not ``[T, L]`` or has negative entries.
+        UndefinedDistanceError: If an epoch has fewer than two distinct finite values, so that there are no two clusters; it
+            is a ``ValueError`` too.
     """
     sal = sal_array(clean_sal, "clean_sal")
-    return float(np.mean([_midpoint(row, epoch) for epoch, row in enumerate(sal)]))
+    return float(np.mean([two_means(row, epoch).midpoint for epoch, row in enumerate(sal)]))
 
 
 def learnable_layers(sal: ArrayLike, beta: float) -> Int64[np.ndarray, " epochs"]:
@@ -58,11 +61,38 @@ def above(sal: Float64[np.ndarray, "epochs layers"], beta: float) -> Bool[np.nda
     return np.asarray(np.isfinite(sal) & (sal > beta))
 
 
-def _midpoint(row: Float64[np.ndarray, " layers"], epoch: int) -> float:
-    """Mid-point between the centres of the best split of ``row`` into two clusters (exact 2-means in one dimension)."""
+class TwoMeans(NamedTuple):
+    """The best split of numbers into two clusters: exact 2-means in one dimension.
+
+    Attributes:
+        low: Centre of the lower cluster.
+        high: Centre of the upper one.
+        left: Size of the lower cluster, in [1, n − 1].
+        total: How many numbers there are, n.
+        within: Sum of the squared distances to the own centre.
+    """
+
+    low: float
+    high: float
+    left: int
+    total: int
+    within: float
+
+    @property
+    def midpoint(self) -> float:
+        """Half way between the centres."""
+        return (self.low + self.high) / 2
+
+
+def two_means(row: Float64[np.ndarray, " layers"], epoch: int) -> TwoMeans:
+    """The best split of the finite entries of a row, by trying all cuts of the sorted values.
+
+    Raises:
+        UndefinedDistanceError: If fewer than two of them differ.
+    """
     values = np.sort(row[np.isfinite(row)])
     if values.size < 2 or values[0] == values[-1]:
-        raise ValueError(
+        raise UndefinedDistanceError(
             "`clean_sal` must have at least two different finite values in every epoch for K-means with k = 2; epoch "
             f"{epoch} has {values.size} finite of {row.size}, from {values[:1]} to {values[-1:]}. Leave that epoch out, or "
             "look for what made SAL constant (ε = 0, an untrainable model) or non-finite (a diverged run)."
@@ -73,4 +103,5 @@ def _midpoint(row: Float64[np.ndarray, " layers"], epoch: int) -> float:
     # Least variance within the clusters is the same as most between them.
     between = left * (values.size - left) * (high - low) ** 2
     best = int(np.argmax(between))
-    return float(low[best] + high[best]) / 2
+    within = ((values[: best + 1] - low[best]) ** 2).sum() + ((values[best + 1 :] - high[best]) ** 2).sum()
+    return TwoMeans(float(low[best]), float(high[best]), best + 1, int(values.size), float(within))

@@ -31,8 +31,8 @@ def make_encoder(backbone: nn.Module) -> nn.Module:
     """The backbone without its classifier, with a method `forward_features` that returns its last feature map.
 
     A network that has such a method (as timm's do) keeps it. Of others, `features` is taken where there is one (as in
-    torchvision's VGG, DenseNet and MobileNet), else the children before the first adaptive pooling as a chain (as in its
-    residual networks); whether they are one is checked against the network.
+    torchvision's VGG, DenseNet and MobileNet), else the children before the first adaptive pooling as a chain (as in
+    its residual networks); whether they are one is checked against the network.
 
     Raises:
         ValueError: if no feature map `[n, d, i, j]` can be had of it.
@@ -85,8 +85,8 @@ def feature_map(encoder: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[T
             return tokens.transpose(1, 2).unflatten(2, (side, side))
     if features.ndim != 4:
         raise ValueError(
-            f"An encoder must return a feature map [n, d, i, j] or the tokens of a square picture; this backbone's features "
-            f"have shape {tuple(features.shape)}."
+            f"An encoder must return a feature map [n, d, i, j] or the tokens of a square picture; this backbone's "
+            f"features have shape {tuple(features.shape)}."
         )
     return features
 

@@ -67,7 +67,8 @@ class TaskModule(LightningModule):
             raise ValueError(f"`task.aggregator` = {aggregator} needs an encoder with heads; use task=multi.")
         if aggregator is not None and weighting != "equal":
             raise ValueError(
-                f"`task.aggregator` = {aggregator} combines gradients itself; it needs task.weighting=equal, got {weighting}."
+                f"`task.aggregator` = {aggregator} combines gradients itself; it needs task.weighting=equal, "
+                f"got {weighting}."
             )
         self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
         self.tasks = dict(tasks)
@@ -110,8 +111,8 @@ class TaskModule(LightningModule):
         plain = self.trainer.accumulate_grad_batches == 1 and self.trainer.precision != "16-mixed"
         if self.aggregator is not None and not plain:
             raise ValueError(
-                "`task.aggregator` takes each batch's unscaled gradients: it needs trainer.accumulate_grad_batches=1 and a "
-                "precision other than 16-mixed."
+                "`task.aggregator` takes each batch's unscaled gradients: it needs trainer.accumulate_grad_batches=1 "
+                "and a precision other than 16-mixed."
             )
 
     @override

@@ -30,10 +30,10 @@ class Equal(nn.Module):
 
 
 class Uncertainty(Equal):
-    """Weights by homoscedastic uncertainty (Kendall, Gal and Cipolla, CVPR 2018): Σ_t exp(−s_t) L_t + s_t/2, s_t learnt.
+    """Weights by homoscedastic uncertainty (Kendall, Gal and Cipolla, CVPR 2018): Σ_t exp(−s_t) L_t + s_t/2.
 
-    s_t = log σ_t²; the paper's factor 1/2 before the losses of regressions, which comes of a Gaussian likelihood, is left
-    out, since the regressions here have L1 and cosine losses.
+    s_t = log σ_t² is learnt. The paper's factor 1/2 before the losses of regressions, which comes of a Gaussian
+    likelihood, is left out, since the regressions here have L1 and cosine losses.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:

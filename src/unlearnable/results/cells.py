@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.distances.spread import DistanceSpread, distance_spread
+from unlearnable.distances import DistanceSpread, distance_spread
 from unlearnable.results.records import Records, Run
 
 

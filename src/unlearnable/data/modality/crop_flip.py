@@ -29,7 +29,7 @@ class Moves:
 
     @classmethod
     def draw(cls, count: int, *, crop: int, flip: bool, generator: Generator) -> Moves:
-        """Draws the moves of `count` images: shifts evenly from −crop … crop, then whether to mirror, with chance 1/2."""
+        """Draws the moves of `count` images: shifts evenly from −crop … crop, and who is mirrored, with chance 1/2."""
         device = generator.device
         shift = mirrored = None
         if crop:

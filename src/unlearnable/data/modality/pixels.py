@@ -19,7 +19,7 @@ from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.crop_flip import Moves
 from unlearnable.data.samples import Inputs, Samples, Targets
 from unlearnable.files import write_atomically
-from unlearnable.options import Number, whole
+from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Task
 
 #: The picture that `Pixels.preview` writes: clean, noise and poisoned, one image a class.
@@ -42,7 +42,7 @@ class Pixels(Modality):
 
     def __init__(self, *, crop: Number = 0, flip: bool = False) -> None:
         self.crop = whole("dataset.crop", crop, at_least=0, what="a padding in whole pixels")
-        self.flip = flip
+        self.flip = switch("dataset.flip", flip)
 
     @property
     @override
@@ -54,8 +54,8 @@ class Pixels(Modality):
         dense = [name for name, task in tasks.items() if task.dense]
         if self.crop and dense:
             raise ValueError(
-                f"`dataset.crop` = {self.crop} would move images but not their targets of {', '.join(dense)}, which lie "
-                "on the pixels. Use dataset.crop=0; dataset.flip mirrors targets with their images."
+                f"`dataset.crop` = {self.crop} would move images but not their targets of {', '.join(dense)}, which "
+                "lie on the pixels. Use dataset.crop=0; dataset.flip mirrors targets with their images."
             )
 
     @override

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+
+from unlearnable.data.decoding import decode
 
 log = logging.getLogger(__name__)
 
@@ -143,35 +144,21 @@ def read_images(files: list[Path], out: Tensor, bar: Bar) -> None:
     """Decodes the files into the rows of `out`, several at once.
 
     Raises:
-        ValueError: If a file is no image or has another size; the message names it.
+        ValueError: If a file is no image of 8 bits, or has another size or colours where the clean images have none; the
+            message names it.
     """
-    from PIL import Image, UnidentifiedImageError
-
     channels, height, width = out.shape[1:]
-    mode = "L" if channels == 1 else "RGB"
 
     def read(row: int) -> None:
-        file = files[row]
-        try:
-            with Image.open(file) as image:
-                pixels = np.array(_eight_bits(image).convert(mode))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise ValueError(f"{file} cannot be read as an image ({error}).") from error
-        if pixels.shape[:2] != (height, width):
-            found = "×".join(map(str, pixels.shape[:2]))
-            raise ValueError(f"{file} is {found} pixels; the clean images are {height}×{width}.")
-        out[row] = torch.from_numpy(pixels).view(height, width, channels).movedim(-1, 0)
+        pixels = decode(files[row].read_bytes(), str(files[row]))
+        if pixels.shape[1:] != (height, width):
+            found = "×".join(map(str, pixels.shape[1:]))
+            raise ValueError(f"{files[row]} is {found} pixels; the clean images are {height}×{width}.")
+        if channels == 1 and not (pixels == pixels[:1]).all():
+            raise ValueError(f"{files[row]} is in colour; the clean images are grey.")
+        out[row] = pixels[:channels]
 
     with ThreadPoolExecutor() as pool:
         chunk = 512
         for start in bar(range(0, len(files), chunk), "folder: images"):
             list(pool.map(read, range(start, min(start + chunk, len(files)))))
-
-
-def _eight_bits(image: Any) -> Any:
-    """A PIL image as it is, or with 16 bits of grey brought to 8, which PIL itself would cut off at white."""
-    if not image.mode.startswith("I"):
-        return image
-    from PIL import Image
-
-    return Image.fromarray((np.asarray(image).astype(np.float64) / 257).round().astype(np.uint8))

@@ -1,4 +1,4 @@
-"""β, learnable layers, UD and its spread against tables worked by hand, scikit-learn and SciPy."""
+"""The published UD: β, learnable layers and the spread against tables worked by hand, scikit-learn and SciPy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytest
 from scipy import stats
 
 from unlearnable.distances import (
-    DISTANCES,
-    all_distances,
     convergence_epoch,
     distance_report,
     distance_spread,
@@ -47,16 +45,6 @@ def test_report_holds_every_part() -> None:
     assert report.until_convergence == pytest.approx(0.5)
     assert (report.left_out_poisoned, report.left_out_clean) == (0, 0)
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["value"] == pytest.approx(1 / 3)
-
-
-def test_all_distances_are_taken_at_once() -> None:
-    # As in the report above, of which these are three parts.
-    found = all_distances(POISONED, CLEAN, weights=[1, 10, 100, 1000], converged_epoch=0)
-    assert found == pytest.approx({"count": 1 / 3, "count_weighted": 10 / 1020, "count_until_convergence": 1 / 2})
-    assert list(found) == list(DISTANCES)
-    without = all_distances(POISONED, CLEAN)
-    assert math.isnan(without["count_weighted"])
-    assert without["count_until_convergence"] == without["count"] == unlearnable_distance(POISONED, CLEAN)
 
 
 def test_one_epoch_is_that_of_the_report() -> None:
