@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnable.identity import plain
+
 if TYPE_CHECKING:
     import torch
 
@@ -19,19 +21,24 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 #: Option → (what holds, the rule in words).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
-        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v > 0,
+        lambda v: _finite(v) and v > 0,
         "a finite number above 0: SAL's radius, relative to the norm of a layer's weights (the paper's is 0.05)",
     ),
     "steps": (lambda v: _whole(v) and v >= 1, "a whole number of SAL steps, at least 1 (the paper's is 10)"),
     "seed": (lambda v: _whole(v) and 0 <= v < 2**31, "a whole number from 0 to 2³¹ − 1"),
     "trainer.max_epochs": (lambda v: _whole(v) and v >= 1, "a whole number of epochs, at least 1"),
-    "target_ud": (
-        lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)),
-        "a finite number, or null",
-    ),
+    "target_ud": (lambda v: v is None or _finite(v), "a finite number, or null"),
+    **{
+        f"model.optimizer.{name}": (lambda v: v is None or (_finite(v) and v >= 0), "a finite number, at least 0")
+        for name in ("lr", "momentum", "weight_decay")  # PyTorch lets NaN and true pass
+    },
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
@@ -69,11 +76,10 @@ def check_trainer(config: DictConfig) -> torch.device:
             trainer = build_trainer(config, logger=False, enable_checkpointing=False)
     except Exception as error:  # Lightning raises many kinds, as do the libraries that accelerators need
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        told = {name: OmegaConf.select(config.trainer, name) for name in ("accelerator", "devices", "strategy", "precision")}
-        given = ", ".join(f"trainer.{name}={value}" for name, value in told.items() if value is not None)
+        given = ", ".join(f"{name}={value}" for name, value in plain(config.trainer).items() if name != "_target_")
         raise ValueError(
-            f"Lightning's Trainer cannot be made with {given}: {str(cause).strip() or type(cause).__name__} "
-            "Use trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
+            f"The Trainer cannot be made with trainer: {given}. {str(cause).strip() or type(cause).__name__} "
+            "Usual are trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
         ) from error
     if trainer.world_size > 1:
         raise ValueError(
@@ -98,10 +104,16 @@ def check_model(stages: Stages, data: DataModule) -> None:
     """
     from unlearnable.callbacks.measuring import measure_module
 
-    module = stages.make_module(data).to(stages.device)
+    try:
+        module = stages.make_module(data).to(stages.device)
+    except (TypeError, RuntimeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"The network cannot be built by `model.net` = {plain(stages.config.model.net)}: {type(error).__name__}: {error}"
+        ) from error
     data.check(module.net)  # type: ignore[arg-type]
     module.configure_optimizers()  # arguments that the optimizer or the schedule does not take end here
     for name, measure in stages.measures.items():
+        measure.due(stages.config.trainer.max_epochs, stages.config.trainer.max_epochs)
         there = len(data.train if measure.split == "train" else data.test)
         if measure.samples is not None and measure.samples > there:
             raise ValueError(
