@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
 from unlearnable.distances import distance_report
 from unlearnable.measures.sal import measure_sal
-from unlearnable.models import tiny_resnet
+from unlearnable.models.tiny_resnet import tiny_resnet
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from torch import nn
 
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
 from unlearnable.measures.sal import measure_sal
-from unlearnable.models import resnet18, tiny_resnet
+from unlearnable.models.tiny_resnet import tiny_resnet
+from unlearnable.models.torchvision_nets import resnet18
 
 
 def narrow_resnet18(width: int) -> nn.Module:

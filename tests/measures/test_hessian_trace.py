@@ -74,7 +74,7 @@ def test_the_usual_number_of_products_estimates_the_trace_within_its_error() -> 
     expected = np.array([float(block.trace()) for block in blocks(model, x, y).values()])
     found = HessianTrace().measure(model, {"class": F.cross_entropy}, [(x, y)], CONTEXT)["class"]
     assert np.all(abs(found.values - expected) <= 4 * found.details["error"] + 1e-4)
-    assert np.all(found.details["error"] < 0.25 * abs(expected) + 1e-4)
+    assert np.all(found.details["error"] < 0.5 * abs(expected) + 1e-4)
 
 
 def test_attention_is_differentiated_twice_and_measuring_leaves_no_trace() -> None:

@@ -97,6 +97,14 @@ def test_a_module_of_any_class_whose_weight_is_a_matrix_is_a_layer() -> None:
     assert sal.rise[0] == pytest.approx(0.1 * float(layer.weight.detach().norm()) * 12**0.5 / 3, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_scripted_modules_have_their_layers() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.ReLU())), nn.Linear(8, 3))
+    assert names(model) == ["0", "1.0", "2"]
+    sal = measure_sal(model, F.cross_entropy, [(torch.rand(6, 4), torch.arange(6) % 3)], steps=2)
+    assert (sal.values > 0).all()
+
+
 def test_matrices_that_are_left_out_are_named_in_one_warning() -> None:
     class Mixture(nn.Module):
         def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -420,7 +420,57 @@ class Attached(Beside):
         return self.head(torch.cat([torch.relu(self.middle(hidden)), 5 * early], 1))
 
 
+class ByGenerator(nn.Module):
+    """Activations that a module gives out one by one."""
+
+    class First(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stages = nn.ModuleList(nn.Linear(width, 8) for width in (36, 8, 8))
+
+        def forward(self, x: Tensor) -> Iterator[Tensor]:
+            hidden = x.flatten(1)
+            for stage in self.stages:
+                hidden = torch.tanh(stage(hidden))
+                yield hidden
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle, self.head = self.First(), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *_, early, late = self.first(x)
+        return self.head(torch.relu(self.middle(late)) + 5 * early)
+
+
+class ByArgument(nn.Module):
+    """A module that changes its argument in place, which its caller reads afterwards."""
+
+    class Second(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(self.layer(x.mul_(2).add_(1)))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.middle, self.head = (
+            nn.Linear(36, 8),
+            self.Second(),
+            nn.Linear(8, 8),
+            nn.Linear(8, 4),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x.flatten(1))
+        return self.head(torch.relu(self.middle(self.second(hidden))) + hidden)
+
+
 CHANNELS = [
+    ByGenerator,
+    ByArgument,
     ByHook,
     ByHookOnLast,
     ByAttribute,

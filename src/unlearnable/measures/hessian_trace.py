@@ -45,7 +45,7 @@ class HessianTrace(Measure):
     name = "hessian_trace"
 
     def __init__(
-        self, *, products: int = 30, steps: int = 15, layers: LayerChoice = "weights", seed: int = 0, **probe: Any
+        self, *, products: int = 15, steps: int = 10, layers: LayerChoice = "weights", seed: int = 0, **probe: Any
     ) -> None:
         super().__init__(**probe)
         if importlib.util.find_spec(_LIBRARY) is None:

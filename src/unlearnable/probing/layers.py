@@ -144,7 +144,7 @@ def _matrices(module: nn.Module) -> tuple[str, ...]:
     known = next((names for kind, names in _MATRICES if isinstance(module, kind)), None)
     if known is not None:
         return known
-    weight = module._parameters.get("weight")
+    weight = dict(module.named_parameters(recurse=False)).get("weight")
     meant = weight is not None and _is_matrix(weight) and not _is_norm(module) and not any(module.children())
     return ("weight",) if meant else ()
 
@@ -169,9 +169,8 @@ def _left_out(model: nn.Module, chosen: Iterable[nn.Parameter]) -> list[str]:
     return [
         f"{name}.{own}".lstrip(".")
         for name, module in model.named_modules()
-        for own, parameter in module._parameters.items()
-        if parameter is not None
-        and id(parameter) not in taken
+        for own, parameter in module.named_parameters(recurse=False)
+        if id(parameter) not in taken
         and _is_matrix(parameter)
         and parameter.shape[0] > 1
         and not _is_norm(module)
