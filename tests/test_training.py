@@ -22,7 +22,7 @@ from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.module import TaskModule
 from unlearnable.tasks import Classification
-from unlearnable.training import fit, replay
+from unlearnable.training import fit, revisit
 
 EPOCHS = 3
 
@@ -113,10 +113,10 @@ def test_measuring_changes_nothing_in_the_trained_model(uninterrupted: Path, tmp
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_replay_measures_what_the_live_run_measured(tmp_path: Path) -> None:
+def test_a_revisit_measures_what_the_live_run_measured(tmp_path: Path) -> None:
     live, stored = (measuring() for _ in range(2))
     train(tmp_path, [live])
-    replay(
+    revisit(
         make_module(),
         make_data(),
         make_trainer=make_trainer,
@@ -170,7 +170,7 @@ def test_ud_is_logged_each_epoch_against_the_clean_reference(tmp_path: Path) -> 
     train(tmp_path, [clean])
     values = {epoch: {"class": found["class"].values} for epoch, found in clean.history.epochs.items()}
     again = measuring()
-    replay(
+    revisit(
         make_module(),
         make_data(),
         make_trainer=make_trainer,

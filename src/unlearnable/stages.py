@@ -240,7 +240,7 @@ class _Run:
         trajectory = self.trajectory
         assert trajectory is not None
         if not self.shown and (self.loggers or (self.callbacks and self.stages.config.callbacks)):
-            self._replay(trajectory, {})
+            self._revisit(trajectory, {})
         found = {name: History(entry.path) for name, entry in self.entries.items()}
         epochs = read_epochs(trajectory.path)
         return MeasuredRun(
@@ -293,7 +293,7 @@ class _Run:
         )
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
-            self._replay(self.trajectory, making)
+            self._revisit(self.trajectory, making)
 
     def _needed(self, measures: Mapping[str, Any]) -> set[int]:
         """The epochs whose weights these measures ask for."""
@@ -317,9 +317,9 @@ class _Run:
         )
         self.shown = True
 
-    def _replay(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
+    def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))
-        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
+        training.revisit(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
         self.shown = True
 
     def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def fit(
     if resume.exists():
         done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
         logging.getLogger(__name__).info("going on after epoch %d", done)
-        replay(
+        revisit(
             module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
         )
     checkpoint = ModelCheckpoint(
@@ -82,7 +82,7 @@ def fit(
     resume.unlink(missing_ok=True)
 
 
-def replay(
+def revisit(
     module: LightningModule,
     data: LightningDataModule,
     *,
@@ -111,10 +111,10 @@ def replay(
             limit_val_batches=0,
             enable_checkpointing=False,
         )
-        trainer.fit(_Replay(module, folder), datamodule=_ReplayData(data))
+        trainer.fit(_Revisit(module, folder), datamodule=_RevisitData(data))
 
 
-class _Replay(LightningModule):
+class _Revisit(LightningModule):
     """Loads an epoch's weights instead of training it, and logs the metrics that were stored with them."""
 
     def __init__(self, module: LightningModule, folder: Path) -> None:
@@ -151,7 +151,7 @@ class _Replay(LightningModule):
         return None
 
 
-class _ReplayData(LightningDataModule):
+class _RevisitData(LightningDataModule):
     """One empty batch an epoch, and the probe of the data that was trained on."""
 
     def __init__(self, data: LightningDataModule) -> None:

@@ -141,19 +141,3 @@ def stratified(labels: Int64[Tensor, " n"], count: int, *, seed: int = 0, what: 
         rows = torch.nonzero(labels == cls).flatten()
         chosen.append(rows[torch.randperm(len(rows), generator=generator)[:size]])
     return torch.cat(chosen).sort().values
-
-
-@dataclass(frozen=True)
-class Batches:
-    """A fixed set in batches of float images in [0, 1]: re-iterable, never shuffled, never augmented."""
-
-    data: ImageSet
-    batch_size: int
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Targets]]:
-        for rows in torch.arange(len(self.data)).split(self.batch_size):
-            images, targets = self.data[rows]
-            yield images.float() / 255, targets
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // self.batch_size)

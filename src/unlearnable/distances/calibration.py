@@ -26,7 +26,7 @@ from unlearnable.distances.arrays import UndefinedDistanceError
 from unlearnable.distances.base import Runs
 from unlearnable.distances.count_spread import count_test
 from unlearnable.distances.named import missing_input, observer, with_spread
-from unlearnable.distances.two_samples import SIGNIFICANCE, Comparison, compare
+from unlearnable.distances.two_samples import SIGNIFICANCE, MeanDifference, compare
 from unlearnable.files import finite
 
 LEAST_SEEDS = 10
@@ -162,7 +162,7 @@ def _calibration(name: str, runs: Runs) -> Calibration | None:
     return Calibration(name, len(runs.seeds), len(seen), told.pop(1.0), paired, told)
 
 
-def _share(found: Comparison) -> float:
+def _share(found: MeanDifference) -> float:
     return float((found.p_value < SIGNIFICANCE).mean())
 
 

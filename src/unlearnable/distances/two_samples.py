@@ -24,7 +24,7 @@ SIGNIFICANCE = 0.05
 POWER = 0.8
 
 
-class Comparison(NamedTuple):
+class MeanDifference(NamedTuple):
     """Two groups compared, elementwise over all axes but the first. NaN where a group has fewer than two runs.
 
     Attributes:
@@ -51,7 +51,7 @@ def compare(
     shared: int = 0,
     rounding_poisoned: ArrayLike = 0.0,
     rounding_clean: ArrayLike = 0.0,
-) -> Comparison:
+) -> MeanDifference:
     """Compares the means of two groups of runs.
 
     Args:
@@ -69,7 +69,7 @@ def compare(
     if min(n, m) < 2:
         nothing = np.full_like(difference, np.nan)
         stds = [group.std(axis=0, ddof=1) if len(group) > 1 else nothing for group in (poisoned, clean)]
-        return Comparison(difference, nothing, nothing, stds[0], stds[1], nothing)
+        return MeanDifference(difference, nothing, nothing, stds[0], stds[1], nothing)
     own = np.maximum(poisoned.var(axis=0, ddof=1), rounding_poisoned)
     reference = np.maximum(clean.var(axis=0, ddof=1), rounding_clean)
     correlation = _correlation(poisoned[:shared], clean[:shared])
@@ -86,7 +86,7 @@ def compare(
     # verdict.
     settled = np.isfinite(variance) & (variance > 1e-12 * apart)
     margin = np.where(settled, student.isf(SIGNIFICANCE / 2, degrees) * error, np.nan)
-    return Comparison(
+    return MeanDifference(
         difference, margin, np.where(settled, p_value, np.nan), np.sqrt(own), np.sqrt(reference), correlation
     )
 

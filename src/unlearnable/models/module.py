@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.defenses import Defense, NoDefense
-from unlearnable.models.heads import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.judging import TaskMetrics
+from unlearnable.models.multi_head import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.weighting import WEIGHTINGS, make_aggregator
 from unlearnable.options import Number
 from unlearnable.tasks import Classification, JointLoss, Task, TaskLoss, choose_tasks, of_task

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from unlearnable.data.samples import Samples, Targets
-from unlearnable.models.heads import make_multi_task_net
+from unlearnable.models.multi_head import make_multi_task_net
 from unlearnable.models.weighting import make_aggregator
 from unlearnable.options import Number, number, whole
 from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically

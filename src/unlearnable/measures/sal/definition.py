@@ -16,7 +16,7 @@ from torch import nn
 
 from unlearnable.measures.sal.ball import ball_around, check_balls
 from unlearnable.measures.sal.distributed import shares, solve_shared
-from unlearnable.measures.sal.result import Sal
+from unlearnable.measures.sal.sal import Sal
 from unlearnable.measures.sal.solvers import Problem, Solver, solver_named
 from unlearnable.measures.sal.solvers.base import check_count
 from unlearnable.probing.layers import LayerChoice, select_layers

@@ -26,7 +26,7 @@ _SAMPLE = 512
 
 
 @dataclass(frozen=True)
-class Reading:
+class Interpretation:
     """One way to read an array.
 
     Attributes:
@@ -87,7 +87,7 @@ def tell(
     labels: Int64[Tensor, " n"],
     path: Path,
     kind: Kind = "auto",
-) -> Reading:
+) -> Interpretation:
     """Tells how to read an array, on a sample of the images, and says so in the log; see `as_poisoned`.
 
     Raises:
@@ -129,15 +129,15 @@ def tell(
     return chosen
 
 
-def _as_noise(sample: Tensor, unit: int) -> Reading:
-    return Reading("noise", unit, float(sample.abs().mean()) * unit)
+def _as_noise(sample: Tensor, unit: int) -> Interpretation:
+    return Interpretation("noise", unit, float(sample.abs().mean()) * unit)
 
 
-def _as_images(sample: Tensor, clean: Tensor, unit: int, low: float) -> Reading | None:
+def _as_images(sample: Tensor, clean: Tensor, unit: int, low: float) -> Interpretation | None:
     """The reading as images; None if the values go further below black than unclipped noise does."""
     if low * unit < -_OVERSHOOT:
         return None
-    return Reading("images", unit, float((sample * unit - clean).abs().mean()))
+    return Interpretation("images", unit, float((sample * unit - clean).abs().mean()))
 
 
 def _correlation(sample: Tensor, clean: Tensor) -> float:
