@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import checked_epoch, layer_weights, loss_array, sal_array, sal_pair
+from unlearnable.files import finite
+
+
+@dataclass(frozen=True)
+class Report:
+    """A distance with its parts."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists for JSON; NaN becomes ``None``."""
+        return dict(finite(asdict(self)))
 
 
 @dataclass(frozen=True)

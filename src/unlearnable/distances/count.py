@@ -12,20 +12,20 @@ they were.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import UndefinedDistanceError, checked_beta, checked_epoch, layer_weights, sal_pair
+from unlearnable.distances.base import Report
 from unlearnable.distances.threshold import above, learnability_threshold
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class UnlearnableDistance:
+class UnlearnableDistance(Report):
     """UD with all that it is made from.
 
     Attributes:
@@ -58,10 +58,6 @@ class UnlearnableDistance:
     converged_epoch: int
     left_out_poisoned: int
     left_out_clean: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
 
 
 class EpochDistance(NamedTuple):

@@ -17,8 +17,7 @@ precision scatters), so the ratio of two SALs below it means nothing; τ draws b
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -34,11 +33,11 @@ from unlearnable.distances.arrays import (
     log_of,
     sal_pair,
 )
-from unlearnable.files import finite
+from unlearnable.distances.base import Report
 
 
 @dataclass(frozen=True)
-class GeometricDistance:
+class GeometricDistance(Report):
     """The geometric distance with its parts. All are ratios of geometric means: 1 is "like clean data".
 
     Attributes:
@@ -68,10 +67,6 @@ class GeometricDistance:
     with_ten_tau: float
     left_out_poisoned: int
     left_out_clean: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
 
 
 def geometric_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, tau: float = TAU) -> float:

@@ -9,21 +9,19 @@ network are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import TAU, checked_tau, finite_mean, log_of
-from unlearnable.distances.base import Runs, pairs_first
+from unlearnable.distances.base import Report, Runs, pairs_first
 from unlearnable.distances.two_samples import SIGNIFICANCE, compare
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class LayerDifferences:
+class LayerDifferences(Report):
     """Each layer's log SAL, poisoned less clean, over the seeds.
 
     Attributes:
@@ -47,10 +45,6 @@ class LayerDifferences:
     differs: Bool[np.ndarray, " layers"]
     poisoned_runs: int
     clean_runs: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
 
 
 def layer_differences(

@@ -8,8 +8,7 @@ three take the probe's loss ``L[t]``, measured with SAL at the same weights, int
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,12 +23,12 @@ from unlearnable.distances.arrays import (
     loss_array,
     sal_pair,
 )
+from unlearnable.distances.base import Report
 from unlearnable.distances.geometric import log_ratios
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class EqualLoss:
+class EqualLoss(Report):
     """SAL against the clean run's SAL at the same loss.
 
     Attributes:
@@ -46,10 +45,6 @@ class EqualLoss:
     compared: int
     outside: int
     left_out: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
 
 
 def loss_ratio(losses: ArrayLike, clean_losses: ArrayLike, *, tau: float = TAU) -> float:
