@@ -28,7 +28,7 @@ def digest_of(key: Any) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of `key` as canonical JSON.
 
     Raises:
-        TypeError: if `key` holds what JSON cannot.
+        TypeError: if `key` holds anything that JSON cannot hold.
     """
     return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""Checks of options where they are read; each returns the value as the type that it stands for.
+"""Checks of options where they are read; each returns the value in its proper type.
 
 Values come from configurations and command lines, where `8/255` is text, `1e2` a float and `true` nearly a number.
 """

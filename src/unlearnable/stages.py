@@ -149,7 +149,7 @@ class Stages:
         loggers: Sequence[Logger] = (),
         callbacks: bool = False,
     ) -> MeasuredRun:
-        """Trains on `data` and measures, or takes either from the store.
+        """Trains on `data` and measures; takes from the store what is there.
 
         Args:
             data: The (poisoned) data.
@@ -213,7 +213,7 @@ class Stages:
 
 @dataclass
 class _Run:
-    """One run on its way through the store: measures need the trajectory, whose training can measure as it goes."""
+    """Makes one run or takes it from the store: measures need the trajectory, and are taken live while it is made."""
 
     stages: Stages
     data: DataModule
@@ -231,7 +231,7 @@ class _Run:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """Those that have something to measure."""
+        """The measures that have something to measure."""
         losses: Any = self.stages.make_module(self.data).loss_functions
         return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
 
@@ -323,7 +323,7 @@ class _Run:
         self.shown = True
 
     def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
-        """What a live run and a replay have in common: a fresh model, its data, and who watches."""
+        """What a live run and a revisited one have in common: a fresh model, its data, callbacks and loggers."""
         folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
         return {
             "module": self.stages.make_module(self.data),

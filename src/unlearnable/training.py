@@ -1,7 +1,7 @@
-"""Training and replaying: both end in a trajectory that callbacks have watched.
+"""Training, and revisiting a stored training: callbacks see the epochs of both alike.
 
 A *trajectory* is a folder with each epoch's metrics and the weights before training, after the last epoch and after
-those between that are kept. `fit` makes one; `replay` shows a stored one to the same callbacks through the same
+those between that are kept. `fit` makes one; `revisit` shows a stored one to the same callbacks through the same
 Trainer, so a callback never knows whether it watches a live epoch or a stored one.
 """
 
@@ -42,7 +42,7 @@ def fit(
 ) -> None:
     """Trains `module` and writes its trajectory to `folder`; goes on from what an interrupted call left there.
 
-    A continued run first replays the finished epochs to `callbacks` and `loggers`, so these see all of them.
+    A continued run first shows the finished epochs to `callbacks` and `loggers`, so that these see all of them.
 
     Args:
         module: A LightningModule with `net` and `loss_functions`.

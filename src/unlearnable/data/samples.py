@@ -27,7 +27,7 @@ class Samples:
 
     Attributes:
         inputs: As they are stored: images `[n, c, h, w]` in 8 bits, token ids `[n, t]`; what they mean to a model is
-            their `Modality`'s affair.
+            for their `Modality` to say.
         targets: `[n, …]`; for data with several tasks a mapping from task to such a tensor.
         tasks: What the targets are for, by name. The first class task is the one that stratified selections and
             poisons for a classification go by.

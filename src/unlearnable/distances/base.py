@@ -57,7 +57,7 @@ class Pair:
         """Checks the arrays.
 
         Raises:
-            ValueError: If they are no SAL arrays, or do not fit each other.
+            ValueError: If they are not SAL arrays, or do not fit each other.
         """
         own, reference = sal_pair(poisoned, clean)
         epochs, layers = reference.shape
@@ -101,11 +101,11 @@ class Runs:
         Args:
             sal: Seed → SAL, ``[T, L]``.
             name: What the caller's ``sal`` is called, for the messages.
-            losses: Seed → losses, ``[T]``; with seeds missing it counts as None.
+            losses: Seed → losses, ``[T]``; ignored if a seed is missing.
             weights: Parameters per layer, ``[L]``.
 
         Raises:
-            ValueError: If there is no run, or they are no SAL arrays of one shape.
+            ValueError: If there is no run, or they are not SAL arrays of one shape.
         """
         if not sal:
             raise ValueError(f"`{name}` must hold at least one seed's SAL; it is empty.")
@@ -129,7 +129,7 @@ class Runs:
         return Runs(seeds, self.sal[rows], None if self.losses is None else self.losses[rows], self.weights)
 
     def check_fits(self, clean: Runs) -> None:
-        """Raises ``ValueError`` if these runs have other epochs or layers than the clean ones."""
+        """Raises ``ValueError`` unless these runs have the epochs and layers of the clean ones."""
         if self.sal.shape[1:] != clean.sal.shape[1:]:
             raise ValueError(
                 "`poisoned_sal` and `clean_sal` must have the same epochs and layers [T, L]; got "

@@ -4,9 +4,9 @@ SALs spread over four orders of magnitude. Two clusters on the raw scale separat
 the logarithmic scale the split falls where the layers part into small and large ones. All else is as in
 :func:`unlearnable.unlearnable_distance`.
 
-Two-means always splits, also where there is one cluster alone. So each epoch's split is weighed against one normal
-distribution by the Bayesian information criterion, and :attr:`LogCount.warning` says where the threshold rests on a
-split that is none.
+Two-means always splits, even a single cluster. So each epoch's split is weighed against one normal
+distribution by the Bayesian information criterion, and :attr:`LogCount.warning` says when the threshold rests on
+arbitrary splits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LogCount(Report):
 
     @property
     def warning(self) -> str | None:
-        """Says so if in most epochs one cluster fits the clean run's log SALs as well as two; else None."""
+        """A sentence if in most epochs one cluster fits the clean run's log SALs as well as two; else None."""
         if not self.clustered <= 0.5:
             return None
         return (

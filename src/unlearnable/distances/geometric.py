@@ -82,7 +82,7 @@ def geometric_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, tau: fl
         A positive number, 1 for "like clean data"; see :func:`geometric_report` for its parts.
 
     Raises:
-        ValueError: If the arrays differ in shape or are no SAL arrays, ``tau`` is not positive, or no entry is finite
+        ValueError: If the arrays differ in shape or are not SAL arrays, ``tau`` is not positive, or no entry is finite
             in both.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)

@@ -2,7 +2,7 @@
 
 Each layer is tested by itself over the seeds, as the geometric distance is over all. Of many layers some differ by chance,
 so the p-values become q-values (Benjamini and Hochberg, 1995): of the layers named as different at q < 0.05, no more
-than 5 % are expected to be none. The procedure holds for tests that are positively dependent, as those of layers of one
+than 5 % are expected not to differ. The procedure holds for tests that are positively dependent, as those of layers of one
 network are.
 """
 
@@ -58,7 +58,7 @@ def layer_differences(
         tau: Added to every SAL, in units of the loss.
 
     Raises:
-        ValueError: If there is no run, the arrays are no SAL arrays of one shape, or ``tau`` is not positive.
+        ValueError: If there is no run, the arrays are not SAL arrays of one shape, or ``tau`` is not positive.
     """
     poisoned, clean = Runs.of(poisoned_sal, "poisoned_sal"), Runs.of(clean_sal, "clean_sal")
     poisoned.check_fits(clean)

@@ -34,7 +34,7 @@ class EqualLoss(Report):
     Attributes:
         value: Geometric mean of the ratios over the poisoned run's epochs that can be compared, and the layers; 1 is
             "as sharp as clean data at that loss". NaN if no epoch can be compared.
-        per_epoch: The same of each epoch, ``[T]``; NaN where it can not be compared.
+        per_epoch: The same of each epoch, ``[T]``; NaN where it cannot be compared.
         compared: Epochs of the poisoned run whose loss lies within those of the clean run.
         outside: Epochs whose loss lies below or above all of the clean run's. Nothing is extrapolated.
         left_out: Epochs whose loss is not finite.
@@ -95,7 +95,7 @@ def relative_sharpness(
         A difference of logarithms: 0 for "like clean data".
 
     Raises:
-        ValueError: If the arrays are no SAL arrays or differ in shape, the losses do not fit them, ``tau`` is not
+        ValueError: If the arrays are not SAL arrays or differ in shape, the losses do not fit them, ``tau`` is not
             positive, or no entry is finite in both runs.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)
@@ -130,7 +130,7 @@ def equal_loss(
         tau: Added to every SAL and loss, in units of the loss.
 
     Raises:
-        ValueError: If the arrays are no SAL arrays or differ in shape, the losses do not fit them, or ``tau`` is not
+        ValueError: If the arrays are not SAL arrays or differ in shape, the losses do not fit them, or ``tau`` is not
             positive.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)

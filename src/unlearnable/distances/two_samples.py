@@ -57,7 +57,7 @@ def compare(
     Args:
         poisoned: One observation a run, ``[n_p, ...]``.
         clean: The same, ``[n_c, ...]``.
-        shared: So many runs at the start of both are pairs, in this order.
+        shared: How many runs at the start of both are pairs, in the same order.
         rounding_poisoned: Variance that rounding hides from the poisoned observations (counts are whole numbers), the
             least that each group's variance is taken to be.
         rounding_clean: The same of the clean observations.
@@ -82,7 +82,7 @@ def compare(
         degrees = _overlapping(np.asarray(np.minimum(welch, _equal_degrees(n, m))), n, m, shared)
         error = np.sqrt(variance)
         p_value = 2 * student.sf(np.abs(difference) / error, degrees)
-    # No scatter but that of the arithmetic: the same runs on both sides, or figures that can not vary. No basis for a
+    # No scatter but that of the arithmetic: the same runs on both sides, or figures that cannot vary. No basis for a
     # verdict.
     settled = np.isfinite(variance) & (variance > 1e-12 * apart)
     margin = np.where(settled, student.isf(SIGNIFICANCE / 2, degrees) * error, np.nan)

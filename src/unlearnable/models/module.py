@@ -96,7 +96,7 @@ class TaskModule(LightningModule):
 
     @property
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Those that all tasks use: an encoder's; all of a net that is not made of encoder and heads."""
+        """Parameters that all tasks use: the encoder's, or all of a net without encoder and heads."""
         return list((self.net.encoder if isinstance(self.net, MultiTaskNet) else self.net).parameters())
 
     @override
@@ -184,7 +184,9 @@ class TaskModule(LightningModule):
         if not self._epoch_sums:
             return
         sums: Any = self.all_gather(torch.tensor(list(self._epoch_sums.values()), device=self.device))
-        total, count = sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T  # of all ranks: their weights must not part
+        total, count = (
+            sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T
+        )  # over all ranks, so that their weights stay equal
         self.weighting.epoch_ended(dict(zip(self._epoch_sums, (total / count).tolist(), strict=True)))
         self._epoch_sums = {}
 

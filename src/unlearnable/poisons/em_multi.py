@@ -95,7 +95,7 @@ class EMMulti(ImagePoison):
 
     @override
     def prepare(self, data: TrainingSet) -> Perturb:
-        """Runs the alternation to its end; what is left for a batch is to look its noise up."""
+        """Runs the alternation to its end; a batch's noise is then looked up."""
         objective = self._objective(data.samples)
         net = make_multi_task_net(self.surrogate, {name: loss.task for name, loss in objective.losses.items()})
         net = net.to(data.device)

@@ -51,7 +51,7 @@ class Layer:
 
     @contextmanager
     def at(self, weights: Float[Tensor, " n"]) -> Iterator[None]:
-        """Gives the layer other weights meanwhile. The original memory is not written to, so it comes back bit for bit."""
+        """Gives the layer other weights within the block. The original memory is not written to, so it comes back bit for bit."""
         original = [parameter.data for parameter in self.parameters]
         try:
             parts = torch.split(weights, [parameter.numel() for parameter in self.parameters])
@@ -150,7 +150,7 @@ def _matrices(module: nn.Module) -> tuple[str, ...]:
 
 
 def _is_matrix(parameter: Tensor) -> bool:
-    """Whether at least two axes are longer than 1: a vector that is shaped to be broadcast is none."""
+    """Whether at least two axes are longer than 1: a vector in a shape for broadcasting is not a matrix."""
     return sum(length > 1 for length in parameter.shape) >= 2
 
 

@@ -69,7 +69,7 @@ def moved(tree: Any, device: torch.device) -> Any:
 
     def ready(tensor: Tensor) -> Tensor:
         on_device = tensor.to(device, torch.float32 if tensor.dtype in _LOW_PRECISION else tensor.dtype)
-        # Tensors made in inference mode, as by a validation loop, can not take part in a backward pass.
+        # Tensors made in inference mode, as by a validation loop, cannot take part in a backward pass.
         return on_device.clone() if on_device.is_inference() else on_device
 
     return mapped(tree, ready)

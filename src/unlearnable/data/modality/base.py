@@ -43,7 +43,7 @@ class Modality(ABC):
         *,
         generator: Generator,  # noqa: ARG002
     ) -> tuple[Inputs, Targets]:
-        """One random variant of each stored training input, with its targets; none unless a modality says so."""
+        """One random variant of each stored training input, with its targets; by default the inputs as they are."""
         return inputs, targets
 
     @abstractmethod
