@@ -60,7 +60,7 @@ def code_of(*sources: Any) -> str:
 def modules_of(*sources: Any) -> dict[str, Path]:
     """The modules that `code_of` digests: name → file, sorted by name.
 
-    These are the modules that define the targets, and what they import, at any remove, from this package or, for
+    These are the modules that define the targets, and what they import, directly or not, from this package or, for
     plug-ins, from code that is not installed. Installed libraries and the standard library contribute nothing. Imports
     within functions count, those under `if TYPE_CHECKING:` do not. An import of a package's name leads to the module
     that defines the name, not to all that the package's `__init__` imports. No module is imported on the way, so what a

@@ -133,7 +133,7 @@ def surfaces(
         layer: A module's name for its own plane, all other weights fixed at the last run's end; None for all weights.
         points: Grid points along each direction.
         samples: Training samples that the loss is measured on.
-        margin: Grid beyond the trajectories, as a share of their extent.
+        margin: Extent of the grid beyond the trajectories, as a share of theirs.
         plain: Euclidean distances instead of filter-normalised ones.
 
     Raises:

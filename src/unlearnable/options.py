@@ -32,7 +32,7 @@ def number(
         at_least: It must not be smaller than this.
         below: It must be smaller than this.
         at_most: It must not be larger than this.
-        what: What it is, for the message, as in `a share`.
+        what: The kind of number, for the message, as in `a share`.
 
     Raises:
         ValueError: if it is anything else.

@@ -183,7 +183,7 @@ class Stages:
         """What a trained model depends on.
 
         Args:
-            data: What it is trained on, as it is after the defence's `purify`.
+            data: What it is trained on, after the defence's `purify`.
             callbacks: Whether the configuration's callbacks take part; they may change the training.
         """
         config = self.config
@@ -259,7 +259,7 @@ class _Run:
         )
 
     def _collect(self, waiting: Sequence[str], making: Mapping[str, Path]) -> None:
-        """Takes each measure's entry from the store or makes it, all that are to be made in one pass over the epochs.
+        """Takes each measure's entry from the store or makes it; those to be made share one pass over the epochs.
 
         Locks are taken in one order, the measures' and then the trajectory's, so no two jobs can wait for each other.
         """

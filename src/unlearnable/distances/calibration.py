@@ -30,7 +30,7 @@ from unlearnable.distances.two_samples import SIGNIFICANCE, MeanDifference, comp
 from unlearnable.files import finite
 
 LEAST_SEEDS = 10
-#: The published UD with the test of its own.
+#: The published UD with its own test.
 PUBLISHED = "ud"
 #: Ratios in the place of a poison's, for the power.
 RATIOS = (0.9, 0.8, 0.67, 0.5, 0.33)

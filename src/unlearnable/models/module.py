@@ -60,7 +60,7 @@ class TaskModule(LightningModule):
         if isinstance(net, MultiTaskNet) and set(net.heads) != set(tasks):
             raise ValueError(f"The net has heads for {', '.join(net.heads)}, but the tasks are {', '.join(tasks)}.")
         if JOINT in tasks:
-            raise ValueError(f"No task may be called {JOINT!r}: that is the sum of all.")
+            raise ValueError(f"No task may be called {JOINT!r}: the name stands for the sum of all losses.")
         if weighting not in WEIGHTINGS:
             raise ValueError(f"`task.weighting` must be one of {', '.join(WEIGHTINGS)}; got {weighting!r}.")
         if aggregator is not None and not isinstance(net, MultiTaskNet):

@@ -139,7 +139,7 @@ def _matrices(module: nn.Module) -> tuple[str, ...]:
     """The attributes of ``module`` that hold a layer's matrix.
 
     Of modules that are not known by their class, such as the ``Conv1D`` of GPT-2, this is the parameter ``weight`` if it
-    is a matrix and there are no modules inside, whose own weights would be meant.
+    is a matrix and the module contains no other modules.
     """
     known = next((names for kind, names in _MATRICES if isinstance(module, kind)), None)
     if known is not None:
@@ -162,7 +162,7 @@ def _is_norm(module: nn.Module) -> bool:
 def _left_out(model: nn.Module, chosen: Iterable[nn.Parameter]) -> list[str]:
     """Full names of the matrices that no layer has, without what is added or multiplied value by value.
 
-    That is told by names and shapes, for want of better: norm layers, biases, position vectors and whatever has an axis
+    This can only be guessed, from names and shapes: norm layers, biases, position vectors and whatever has an axis
     of length 1 in front, as it is broadcast over samples.
     """
     taken = {id(parameter) for parameter in chosen}

@@ -29,7 +29,7 @@ def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def is_plain(tree: Any) -> bool:
     """Whether ``tree`` is tensors, numbers, words and None in tuples, lists and dicts, so that nothing hides in it.
 
-    Objects of other classes, subclasses of containers among them, may have tensors where nobody looks.
+    Objects of other classes, subclasses of containers among them, may hold tensors that would be missed.
     """
     if tree is None or isinstance(tree, Tensor | bool | int | float | complex | str):
         return True
