@@ -1,4 +1,4 @@
-"""Random streams that depend on numbers alone: a seed, an epoch, a batch."""
+"""Random streams that depend on nothing but numbers: a seed, an epoch, a batch."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Stages:
         loggers: Sequence[Logger] = (),
         callbacks: bool = False,
     ) -> MeasuredRun:
-        """Trains on `data` and measures, or takes either from the store.
+        """Trains on `data` and measures; takes from the store what is there.
 
         Args:
             data: The (poisoned) data.
@@ -188,7 +188,7 @@ class Stages:
         """What a trained model depends on.
 
         Args:
-            data: What it is trained on, as it is after the defence's `purify`.
+            data: What it is trained on, after the defence's `purify`.
             callbacks: Whether the configuration's callbacks take part; they may change the training.
         """
         config = self.config
@@ -222,7 +222,7 @@ class Stages:
 
 @dataclass
 class _Run:
-    """One run on its way through the store: measures need the trajectory, whose training can measure as it goes."""
+    """Makes one run or takes it from the store: measures need the trajectory, and are taken live while it is made."""
 
     stages: Stages
     data: DataModule
@@ -240,7 +240,7 @@ class _Run:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """Those that have something to measure."""
+        """The measures that have something to measure."""
         losses: Any = self.stages.make_module(self.data).loss_functions
         return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
 
@@ -249,7 +249,7 @@ class _Run:
         trajectory = self.trajectory
         assert trajectory is not None
         if not self.shown and (self.loggers or (self.callbacks and self.stages.config.callbacks)):
-            self._replay(trajectory, {})
+            self._revisit(trajectory, {})
         found = {name: History(entry.path) for name, entry in self.entries.items()}
         epochs = read_epochs(trajectory.path)
         return MeasuredRun(
@@ -268,7 +268,7 @@ class _Run:
         )
 
     def _collect(self, waiting: Sequence[str], making: Mapping[str, Path]) -> None:
-        """Takes each measure's entry from the store or makes it, all that are to be made in one pass over the epochs.
+        """Takes each measure's entry from the store or makes it; those to be made share one pass over the epochs.
 
         Locks are taken in one order, the measures' and then the trajectory's, so no two jobs can wait for each other.
         """
@@ -302,7 +302,7 @@ class _Run:
         )
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
-            self._replay(self.trajectory, making)
+            self._revisit(self.trajectory, making)
 
     def _needed(self, measures: Mapping[str, Any]) -> set[int]:
         """The epochs whose weights these measures ask for."""
@@ -326,13 +326,13 @@ class _Run:
         )
         self.shown = True
 
-    def _replay(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
+    def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))
-        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
+        training.revisit(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
         self.shown = True
 
     def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
-        """What a live run and a replay have in common: a fresh model, its data, and who watches."""
+        """What a live run and a revisited one have in common: a fresh model, its data, callbacks and loggers."""
         folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
         return {
             "module": self.stages.make_module(self.data),

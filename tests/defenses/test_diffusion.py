@@ -77,5 +77,5 @@ def test_a_model_of_diffusers_purifies(tmp_path: Path) -> None:
         found.append(defense.purify(train, seed=0, device=CPU, work_dir=tmp_path / name).inputs)
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], train.inputs)
-    with pytest.raises(ValueError, match="`defense.steps` must be at most the model's 50; got 60"):
+    with pytest.raises(ValueError, match=r"`defense\.steps` must be at most the model's 50; got 60"):
         Diffusion(path=tmp_path / "model", steps=60).purify(train, seed=0, device=CPU, work_dir=tmp_path)

@@ -57,5 +57,5 @@ def test_after_rounding_the_classifiers_scores_are_nearly_all_the_same(tmp_path:
 
 
 def test_numbers_are_checked() -> None:
-    with pytest.raises(ValueError, match="`defense.lr` must be a number, above 0; got 0"):
+    with pytest.raises(ValueError, match=r"`defense\.lr` must be a number, above 0; got 0"):
         OrthogonalProjection(lr=0)

@@ -23,7 +23,6 @@ from unlearnable.data.targets import check_targets
 from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
-
 #: What can be measured on, see `DataModule.probe`.
 SPLITS = ("train", "undefended", "test")
 
@@ -43,7 +42,7 @@ class DataModule(LightningDataModule, ABC):
         seed: Of the batches' order and of the augmentation; the split and the subsets do not depend on it.
 
     Raises:
-        ValueError: if a number is none, or out of range.
+        ValueError: if an option is not a number, or out of range.
     """
 
     #: Names of the classes, by index; empty where there is no class task.
@@ -75,11 +74,11 @@ class DataModule(LightningDataModule, ABC):
     def load(self) -> tuple[Samples, Samples]:
         """Reads the training and the test set.
 
-        Subsets are taken of them afterwards; a source that can spare the decoding takes them itself.
+        Subsets are taken afterwards; a source may take them itself, to decode no more than it must.
 
         Raises:
             FileNotFoundError: if the files are not there.
-            ValueError: if a file cannot be read, or has other contents than it should.
+            ValueError: if a file cannot be read, or its contents are not as expected.
         """
 
     @override
@@ -99,7 +98,7 @@ class DataModule(LightningDataModule, ABC):
 
     @property
     def train(self) -> Samples:
-        """The training set, another than was read if `poisoned` made this module."""
+        """The training set: as it was read, or the one that was given to `poisoned`."""
         self.setup()
         assert self._train is not None
         return self._train
@@ -166,12 +165,12 @@ class DataModule(LightningDataModule, ABC):
         data = {"train": self.train, "undefended": self.undefended, "test": self.test}[split]
         if samples is not None:
             data = data.select(stratified(data.labels, samples))
-        # Each batch has all classes, also where the source is sorted by them: solvers may begin on some batches.
+        # Each batch has all classes, even if the source is sorted by class: solvers may begin on some batches only.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
         return Batches(data.select(order), self.modality, batch_size, self._at_test if split == "test" else None)
 
     def check(self, net: nn.Module) -> None:
-        """Refuses batches that this network cannot be trained on, before anything is.
+        """Refuses batches that this network cannot be trained on, before any training.
 
         Raises:
             ValueError: if there is no whole batch although smaller ones are left out, or the last batch of an epoch is

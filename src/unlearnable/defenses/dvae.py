@@ -114,7 +114,9 @@ class DVAE(Defense):
                 optimizer.step()
             schedule.step()
             with whole_file(saved) as temporary:
-                torch.save({"epochs": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}}, temporary)
+                torch.save(
+                    {"epochs": epoch + 1, **{name: part.state_dict() for name, part in parts.items()}}, temporary
+                )
         return net
 
     def _cleaned(

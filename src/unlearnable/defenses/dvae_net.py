@@ -39,7 +39,10 @@ class DisentanglingVAE(nn.Module):
         super().__init__()
         code = 2 * width
         self.encode = nn.Sequential(
-            *_block(3, width, stride=2), *_block(width, code, stride=2), *_block(code, code), nn.Conv2d(code, 2 * code, 1)
+            *_block(3, width, stride=2),
+            *_block(width, code, stride=2),
+            *_block(code, code),
+            nn.Conv2d(code, 2 * code, 1),
         )
         self.embed = nn.Embedding(classes + 1, code)
         self.decode_image = _decoder(code, width)

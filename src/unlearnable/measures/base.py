@@ -102,15 +102,15 @@ class Measure(ABC):
         return epoch % self.every_n_epochs == 0 or epoch == last
 
     def rests(self, losses: Mapping[str, Loss]) -> bool:  # noqa: ARG002
-        """Whether there is nothing to measure for these tasks; a measure of pairs of tasks rests for one."""
+        """Whether there is nothing to measure for these tasks, as for a measure of pairs if there is one task."""
         return False
 
     def cheap(self) -> Measure:
-        """The same measure at the least cost, for a trial that its arguments work; itself unless it says otherwise."""
+        """A cheap version, to try out whether the arguments work; by default the measure itself."""
         return self
 
     def needs_weights(self, epoch: int, last: int) -> Sequence[int]:  # noqa: ARG002
-        """Epochs whose weights must be kept for it to measure after `epoch`: that epoch's own, unless it says more."""
+        """Epochs whose weights must be kept for it to measure after `epoch`; by default that epoch alone."""
         return (epoch,)
 
     @abstractmethod
@@ -120,10 +120,10 @@ class Measure(ABC):
         """Measures the model as it stands, which comes back exactly as it was.
 
         Args:
-            model: On the device it is trained on, or was.
+            model: On the device of its training.
             losses: Task → mean loss of a batch from outputs and targets.
             batches: Re-iterable `(inputs, targets)`, the probe.
-            context: See there.
+            context: See :class:`Context`.
 
         Returns:
             One a task.

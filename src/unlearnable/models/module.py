@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.defenses import Defense, NoDefense
-from unlearnable.models.heads import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.judging import TaskMetrics
+from unlearnable.models.multi_head import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.pretrained import start_from
 from unlearnable.models.weighting import WEIGHTINGS, make_aggregator
 from unlearnable.options import Number
@@ -67,7 +67,7 @@ class TaskModule(LightningModule):
         if isinstance(net, MultiTaskNet) and set(net.heads) != set(tasks):
             raise ValueError(f"The net has heads for {', '.join(net.heads)}, but the tasks are {', '.join(tasks)}.")
         if JOINT in tasks:
-            raise ValueError(f"No task may be called {JOINT!r}: that is the sum of all.")
+            raise ValueError(f"No task may be called {JOINT!r}: the name stands for the sum of all losses.")
         if weighting not in WEIGHTINGS:
             raise ValueError(f"`task.weighting` must be one of {', '.join(WEIGHTINGS)}; got {weighting!r}.")
         if aggregator is not None and not isinstance(net, MultiTaskNet):
@@ -111,7 +111,7 @@ class TaskModule(LightningModule):
 
     @property
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Those that all tasks use: an encoder's; all of a net that is not made of encoder and heads."""
+        """Parameters that all tasks use: the encoder's, or all of a net without encoder and heads."""
         return list((self.net.encoder if isinstance(self.net, MultiTaskNet) else self.net).parameters())
 
     @override
@@ -201,7 +201,9 @@ class TaskModule(LightningModule):
         if not self._epoch_sums:
             return
         sums: Any = self.all_gather(torch.tensor(list(self._epoch_sums.values()), device=self.device))
-        total, count = sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T  # of all ranks: their weights must not part
+        total, count = (
+            sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T
+        )  # over all ranks, so that their weights stay equal
         self.weighting.epoch_ended(dict(zip(self._epoch_sums, (total / count).tolist(), strict=True)))
         self._epoch_sums = {}
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unlearnable.models.heads import MultiTaskNet
+from unlearnable.models.multi_head import MultiTaskNet
 from unlearnable.options import existing_file
 
 #: What a network's own classifier is called, in this project, torchvision and timm.
@@ -97,7 +97,9 @@ def _load(net: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
         "has, unlike this network,": [name for name in weights if name not in state],
         "has another shape of": [name for name in weights if name in state and name not in fitting],
     }
-    told = [f"{what} {_some(names)}" for what, found in wrong.items() if (names := [n for n in found if not _in_head(n)])]
+    told = [
+        f"{what} {_some(names)}" for what, found in wrong.items() if (names := [n for n in found if not _in_head(n)])
+    ]
     if told or not any(not _in_head(name) for name in fitting):
         raise ValueError(
             f"`model.pretrained`: the weights in {file} are of another network: the file {'; '.join(told) or 'is empty'}. "

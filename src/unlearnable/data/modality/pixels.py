@@ -90,7 +90,7 @@ class Pixels(Modality):
 
     @override
     def write(self, folder: Path, inputs: Inputs) -> None:
-        """Writes the pixels as they are, and their shape beside them; they may be more than the memory holds."""
+        """Writes the pixels as they are, and their shape beside them; they may exceed the memory."""
         images = _images(inputs)
         with (folder / _PIXELS).open("wb") as stream:
             for part in images.split(1024):
@@ -105,7 +105,7 @@ class Pixels(Modality):
 
 
 def pixels_file(folder: Path) -> Path:
-    """The file of the pixels, for those who write it a part at a time; `write_shape` then makes it whole."""
+    """The file of the pixels, to be written part by part; `write_shape` then completes it."""
     return folder / _PIXELS
 
 

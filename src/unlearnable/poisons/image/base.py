@@ -38,7 +38,7 @@ class ImagePoison(Poison):
         batch_size: Images that are worked on at once.
     """
 
-    #: Whether it is made against a classification, so that data without one will not do.
+    #: Whether it is made against a classification, so that data without one are refused.
     needs_classes: ClassVar[bool] = True
 
     def __init__(
@@ -130,7 +130,7 @@ class ImagePoison(Poison):
         return torch.cat(parts).sort().values
 
     def images_at_once(self, data: TrainingSet) -> int:  # noqa: ARG002
-        """How many images `prepare`'s function is given in one batch."""
+        """How many images the function that `prepare` returns is given in a batch."""
         return self.batch_size
 
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:

@@ -55,7 +55,7 @@ class Problem:
 
     @property
     def trivial(self) -> bool:
-        """Whether the answer is known already: a ball of one point, or numbers that are not finite."""
+        """Whether there is nothing to solve: a ball of one point, or numbers that are not finite."""
         return self.ball.radius == 0 or not self.finite
 
     def see(self, reading: Reading) -> None:
@@ -111,7 +111,7 @@ class Solver(ABC):
 
 
 def check_count(name: str, value: Any, least: int) -> None:
-    """Refuses what is no whole number of at least ``least``.
+    """Refuses anything but a whole number of at least ``least``.
 
     Raises:
         ValueError: Naming the argument.
