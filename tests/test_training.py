@@ -22,7 +22,7 @@ from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.module import TaskModule
 from unlearnable.tasks import Classification
-from unlearnable.training import fit, replay
+from unlearnable.training import fit, revisit
 
 EPOCHS = 3
 
@@ -70,6 +70,18 @@ def train(folder: Path, callbacks: Sequence[Callback] = (), **options: Any) -> N
     )
 
 
+def show_again(folder: Path, callbacks: Sequence[Callback]) -> None:
+    revisit(
+        make_module(),
+        make_data(),
+        make_trainer=make_trainer,
+        folder=folder,
+        epochs=EPOCHS,
+        callbacks=callbacks,
+        loggers=[],
+    )
+
+
 class InterruptAt(Callback):
     """Ctrl-C in the middle of an epoch."""
 
@@ -113,18 +125,10 @@ def test_measuring_changes_nothing_in_the_trained_model(uninterrupted: Path, tmp
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_replay_measures_what_the_live_run_measured(tmp_path: Path) -> None:
+def test_a_revisit_measures_what_the_live_run_measured(tmp_path: Path) -> None:
     live, stored = (measuring() for _ in range(2))
     train(tmp_path, [live])
-    replay(
-        make_module(),
-        make_data(),
-        make_trainer=make_trainer,
-        folder=tmp_path,
-        epochs=EPOCHS,
-        callbacks=[stored],
-        loggers=[],
-    )
+    show_again(tmp_path, [stored])
     assert sorted(live.history.epochs) == sorted(stored.history.epochs) == [1, 2, 3]
     for epoch, found in live.history.epochs.items():
         assert found["class"].values.tolist() == stored.history.epochs[epoch]["class"].values.tolist()
@@ -170,15 +174,7 @@ def test_ud_is_logged_each_epoch_against_the_clean_reference(tmp_path: Path) -> 
     train(tmp_path, [clean])
     values = {epoch: {"class": found["class"].values} for epoch, found in clean.history.epochs.items()}
     again = measuring()
-    replay(
-        make_module(),
-        make_data(),
-        make_trainer=make_trainer,
-        folder=tmp_path,
-        epochs=EPOCHS,
-        callbacks=[again, DistanceLog(again.history, clean=values), seen],
-        loggers=[],
-    )
+    show_again(tmp_path, [again, DistanceLog(again.history, clean=values), seen])
     rows = np.stack([values[epoch]["class"] for epoch in (1, 2, 3)])
     beta = learnability_threshold(rows)
     counts = [float(count) for count in learnable_layers(rows, beta)]

@@ -25,7 +25,7 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-#: Option → (what holds, the rule in words).
+#: Option → (test of its value, the rule in words).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
         lambda v: _finite(v) and v > 0,
@@ -60,7 +60,7 @@ def check_values(config: DictConfig) -> None:
 
 
 def check_trainer(config: DictConfig) -> torch.device:
-    """Builds the Trainer once, for nothing but its complaints, and returns the device it trains on.
+    """Builds the Trainer once, so that wrong arguments show early, and returns the device it trains on.
 
     Raises:
         ValueError: if the accelerator is not there or an argument is wrong.
@@ -97,10 +97,10 @@ def check_trainer(config: DictConfig) -> torch.device:
 def check_model(stages: Stages, data: DataModule) -> None:
     """Checks the model's batches and optimizer, each measure's probe, and one cheap measurement of an untrained model.
 
-    So wrong settings end here and not after the poison is made.
+    Wrong settings thus end the job before the poison is made.
 
     Raises:
-        ValueError, TypeError, ImportError: what the measures say of their arguments.
+        ValueError, TypeError, ImportError: if a measure refuses its arguments.
     """
     from unlearnable.callbacks.measuring import measure_module
 
@@ -111,10 +111,10 @@ def check_model(stages: Stages, data: DataModule) -> None:
             f"The network cannot be built by `model.net` = {plain(stages.config.model.net)}: {type(error).__name__}: {error}"
         ) from error
     data.check(module.net)  # type: ignore[arg-type]
-    module.configure_optimizers()  # arguments that the optimizer or the schedule does not take end here
+    module.configure_optimizers()  # wrong arguments of the optimizer or the schedule show here
     for name, measure in stages.measures.items():
         measure.due(stages.config.trainer.max_epochs, stages.config.trainer.max_epochs)
-        there = len(data.train if measure.split == "train" else data.test)
+        there = len(data.test if measure.split == "test" else data.train)
         if measure.samples is not None and measure.samples > there:
             raise ValueError(
                 f"`{name}.samples` = {measure.samples}, but the {measure.split} split has {there} samples. "

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 #: Where `poison.export` writes, in the job's folder.
 EXPORT = "poisoned"
-#: What data sets say to poisons and other groups, and not to themselves.
+#: What a data set's configuration holds for poisons and other groups, not for the data set itself.
 _ASKED_OF_OTHERS = ("budget", "surrogate", "protocol")
 
 
@@ -43,7 +43,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     Args:
         config: The composed configuration.
         folder: The job's own folder.
-        group: The sweep it belongs to; by default it is its own.
+        group: The sweep it belongs to; empty for a single job.
         tags: The overrides that were chosen.
 
     Returns:
@@ -92,7 +92,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
 
 
 def load_data(config: DictConfig) -> DataModule:
-    """The clean data, loaded; what its configuration says to poisons and other groups is left out."""
+    """The clean data, loaded; what its configuration holds for other groups is left out."""
     source = {key: value for key, value in config.dataset.items() if key not in _ASKED_OF_OTHERS}
     data: DataModule = instantiate(source, seed=config.seed)
     data.setup()

@@ -1,4 +1,4 @@
-"""Writing files that nobody ever meets half written, and JSON that has no NaN."""
+"""Files that are written whole or not at all, and JSON without NaN."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a text (as UTF-8) or bytes, whole or not at all, also if the power fails."""
+    """Writes a text (as UTF-8) or bytes, whole or not at all, even if the power fails."""
     with whole_file(path) as temporary, temporary.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()

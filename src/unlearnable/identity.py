@@ -28,7 +28,7 @@ def digest_of(key: Any) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of `key` as canonical JSON.
 
     Raises:
-        TypeError: if `key` holds what JSON cannot.
+        TypeError: if `key` holds anything that JSON cannot hold.
     """
     return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 
@@ -60,7 +60,7 @@ def code_of(*sources: Any) -> str:
 def modules_of(*sources: Any) -> dict[str, Path]:
     """The modules that `code_of` digests: name → file, sorted by name.
 
-    These are the modules that define the targets, and what they import, at any remove, from this package or, for
+    These are the modules that define the targets, and what they import, directly or not, from this package or, for
     plug-ins, from code that is not installed. Installed libraries and the standard library contribute nothing. Imports
     within functions count, those under `if TYPE_CHECKING:` do not. An import of a package's name leads to the module
     that defines the name, not to all that the package's `__init__` imports. No module is imported on the way, so what a

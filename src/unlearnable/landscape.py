@@ -30,7 +30,7 @@ NAME = "landscape"
 
 
 class StoredWeights(Mapping[str, Tensor]):
-    """The weights of one epoch, each read when it is asked for.
+    """The weights of one epoch, each read on demand.
 
     Args:
         path: The safetensors file.
@@ -133,7 +133,7 @@ def surfaces(
         layer: A module's name for its own plane, all other weights fixed at the last run's end; None for all weights.
         points: Grid points along each direction.
         samples: Training samples that the loss is measured on.
-        margin: Grid beyond the trajectories, as a share of their extent.
+        margin: Extent of the grid beyond the trajectories, as a share of theirs.
         plain: Euclidean distances instead of filter-normalised ones.
 
     Raises:
@@ -197,7 +197,7 @@ def _measure(
     done = {row for row in range(len(ys)) if (folder / f"row_{row:03d}.json").exists()}
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"loss on {name} samples", total=len(ys), completed=len(done))
-        # With several tasks the last is their sum, which the training goes by.
+        # With several tasks the last is their sum, which training descends on.
         loss = list(module.loss_functions.values())[-1]  # type: ignore[operator]
         for row, values in loss_rows(net, loss, probe, plane, xs, ys, skip=done):
             write_atomically(folder / f"row_{row:03d}.json", json.dumps(values.tolist()))

@@ -1,4 +1,4 @@
-"""Checks of options where they are read; each returns the value as the type that it stands for.
+"""Checks of options where they are read; each returns the value in its proper type.
 
 Values come from configurations and command lines, where `8/255` is text, `1e2` a float and `true` nearly a number.
 """
@@ -32,7 +32,7 @@ def number(
         at_least: It must not be smaller than this.
         below: It must be smaller than this.
         at_most: It must not be larger than this.
-        what: What it is, for the message, as in `a share`.
+        what: The kind of number, for the message, as in `a share`.
 
     Raises:
         ValueError: if it is anything else.

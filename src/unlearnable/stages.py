@@ -114,9 +114,10 @@ class Stages:
     def purified(self, data: DataModule, title: str) -> DataModule:
         """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""
         if not self.defense.purifies:
-            return data
+            return data.defended(data.train, self.defense.at_test)
         key = {
             "defense": plain(self.config.defense),
+            "files": [file_digest(file) for file in self.defense.files],
             "data": data.train.fingerprint,
             "tasks": repr(data.tasks),
             "seed": self.config.seed,
@@ -135,10 +136,12 @@ class Stages:
                 progress=training.on_terminal(),
             )
             data.modality.write(folder, purified.inputs)
+            data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
         entry = self.store.obtain("purified", key, make, waiting=_waiting(f"the purification of {title}"))
-        return data.poisoned(data.train.replace(inputs=data.modality.read(entry.path)))
+        purified = data.train.replace(inputs=data.modality.read(entry.path))
+        return data.defended(purified, self.defense.at_test)
 
     def measured_run(
         self,
@@ -149,7 +152,7 @@ class Stages:
         loggers: Sequence[Logger] = (),
         callbacks: bool = False,
     ) -> MeasuredRun:
-        """Trains on `data` and measures, or takes either from the store.
+        """Trains on `data` and measures; takes from the store what is there.
 
         Args:
             data: The (poisoned) data.
@@ -177,25 +180,28 @@ class Stages:
                 scheduler=instantiate(model.scheduler),
                 defense=self.defense,
                 seed=self.config.seed,
+                pretrained=model.pretrained,
+                tune=model.tune,
             )
 
     def trajectory_key(self, data: DataModule, *, callbacks: bool) -> dict[str, Any]:
         """What a trained model depends on.
 
         Args:
-            data: What it is trained on, as it is after the defence's `purify`.
+            data: What it is trained on, after the defence's `purify`.
             callbacks: Whether the configuration's callbacks take part; they may change the training.
         """
         config = self.config
         trainer = {name: value for name, value in plain(config.trainer).items() if name not in ("accelerator", "keep")}
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
+        pretrained = config.model.pretrained and Path(config.model.pretrained).expanduser()
         return {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
             "tasks": repr(data.tasks),
             "protocol": data.protocol,
-            "model": plain(config.model),
+            "model": {**plain(config.model), "pretrained": pretrained and file_digest(pretrained)},
             "task": plain(config.task),
             "defense": plain(config.defense),
             "trainer": trainer,
@@ -205,15 +211,18 @@ class Stages:
             "code": code_of(config.model, config.task, config.defense, watching, *_TRAINING, modality),
         }
 
-    def measure_key(self, name: str, trajectory: str) -> dict[str, Any]:
+    def measure_key(self, name: str, trajectory: str, data: DataModule) -> dict[str, Any]:
         """What a measure's results depend on: the digest of the trajectory, and the measure with its probe."""
         node = self._nodes[name]
-        return {"trajectory": trajectory, "measure": plain(node), "code": code_of(node, "unlearnable.data.module")}
+        key = {"trajectory": trajectory, "measure": plain(node), "code": code_of(node, "unlearnable.data.module")}
+        if self.measures[name].split == "undefended":  # the trajectory's digest has only what became of it
+            key["data"] = data.undefended.fingerprint
+        return key
 
 
 @dataclass
 class _Run:
-    """One run on its way through the store: measures need the trajectory, whose training can measure as it goes."""
+    """Makes one run or takes it from the store: measures need the trajectory, and are taken live while it is made."""
 
     stages: Stages
     data: DataModule
@@ -231,7 +240,7 @@ class _Run:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """Those that have something to measure."""
+        """The measures that have something to measure."""
         losses: Any = self.stages.make_module(self.data).loss_functions
         return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
 
@@ -240,7 +249,7 @@ class _Run:
         trajectory = self.trajectory
         assert trajectory is not None
         if not self.shown and (self.loggers or (self.callbacks and self.stages.config.callbacks)):
-            self._replay(trajectory, {})
+            self._revisit(trajectory, {})
         found = {name: History(entry.path) for name, entry in self.entries.items()}
         epochs = read_epochs(trajectory.path)
         return MeasuredRun(
@@ -259,7 +268,7 @@ class _Run:
         )
 
     def _collect(self, waiting: Sequence[str], making: Mapping[str, Path]) -> None:
-        """Takes each measure's entry from the store or makes it, all that are to be made in one pass over the epochs.
+        """Takes each measure's entry from the store or makes it; those to be made share one pass over the epochs.
 
         Locks are taken in one order, the measures' and then the trajectory's, so no two jobs can wait for each other.
         """
@@ -269,7 +278,7 @@ class _Run:
         name, *rest = waiting
         entry = self.stages.store.obtain(
             name,
-            self.stages.measure_key(name, digest_of(self.key)),
+            self.stages.measure_key(name, digest_of(self.key), self.data),
             lambda folder: self._collect(rest, {**making, name: folder}),
             waiting=_waiting(f"{name} of {self.title}"),
         )
@@ -293,7 +302,7 @@ class _Run:
         )
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
-            self._replay(self.trajectory, making)
+            self._revisit(self.trajectory, making)
 
     def _needed(self, measures: Mapping[str, Any]) -> set[int]:
         """The epochs whose weights these measures ask for."""
@@ -317,13 +326,13 @@ class _Run:
         )
         self.shown = True
 
-    def _replay(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
+    def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))
-        training.replay(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
+        training.revisit(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
         self.shown = True
 
     def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
-        """What a live run and a replay have in common: a fresh model, its data, and who watches."""
+        """What a live run and a revisited one have in common: a fresh model, its data, callbacks and loggers."""
         folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
         return {
             "module": self.stages.make_module(self.data),

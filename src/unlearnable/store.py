@@ -34,7 +34,7 @@ _COARSE_SECONDS = 2.0  # no file system keeps time of change more coarsely
 
 
 class StoreWarning(UserWarning):
-    """Something in the store had to be set aside or could not be kept to its size."""
+    """Something in the store had to be set aside, or the store exceeds its size."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Store:
         enough: Callable[[Path], bool] | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Entry:
-        """The entry for `key`; if there is none, `make(folder)` writes its files, once, whoever else asks.
+        """The entry for `key`; if there is none, `make(folder)` writes its files, once for all processes that ask.
 
         Args:
             kind: Kind of entry.
@@ -257,7 +257,7 @@ class Store:
 
 
 def _note_seconds(partial: Path, seconds: float, *, since: float | None = None) -> None:
-    """Notes what making has taken so far, and since when, in seconds of the epoch, it is going on."""
+    """Records the seconds that making has taken so far, and the Unix time at which the present try began."""
     write_atomically(partial / _SECONDS, json.dumps({"seconds": seconds, "since": since}))
 
 
@@ -287,6 +287,6 @@ def file_digest(path: Path) -> str:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         if time.time() - stat.st_mtime < _COARSE_SECONDS:
-            return digest.hexdigest()  # it could change again within the same tick of its file system's clock
+            return digest.hexdigest()  # it could change again within one tick of the file system's clock
         _HASHED[state] = digest.hexdigest()
     return _HASHED[state]

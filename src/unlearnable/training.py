@@ -1,7 +1,7 @@
-"""Training and replaying: both end in a trajectory that callbacks have watched.
+"""Training, and revisiting a stored training: callbacks see the epochs of both alike.
 
 A *trajectory* is a folder with each epoch's metrics and the weights before training, after the last epoch and after
-those between that are kept. `fit` makes one; `replay` shows a stored one to the same callbacks through the same
+those between that are kept. `fit` makes one; `revisit` shows a stored one to the same callbacks through the same
 Trainer, so a callback never knows whether it watches a live epoch or a stored one.
 """
 
@@ -42,7 +42,7 @@ def fit(
 ) -> None:
     """Trains `module` and writes its trajectory to `folder`; goes on from what an interrupted call left there.
 
-    A continued run first replays the finished epochs to `callbacks` and `loggers`, so these see all of them.
+    A continued run first shows the finished epochs to `callbacks` and `loggers`, so that these see all of them.
 
     Args:
         module: A LightningModule with `net` and `loss_functions`.
@@ -61,7 +61,7 @@ def fit(
     if resume.exists():
         done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
         logging.getLogger(__name__).info("going on after epoch %d", done)
-        replay(
+        revisit(
             module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
         )
     checkpoint = ModelCheckpoint(
@@ -82,7 +82,7 @@ def fit(
     resume.unlink(missing_ok=True)
 
 
-def replay(
+def revisit(
     module: LightningModule,
     data: LightningDataModule,
     *,
@@ -111,10 +111,10 @@ def replay(
             limit_val_batches=0,
             enable_checkpointing=False,
         )
-        trainer.fit(_Replay(module, folder), datamodule=_ReplayData(data))
+        trainer.fit(_Revisit(module, folder), datamodule=_RevisitData(data))
 
 
-class _Replay(LightningModule):
+class _Revisit(LightningModule):
     """Loads an epoch's weights instead of training it, and logs the metrics that were stored with them."""
 
     def __init__(self, module: LightningModule, folder: Path) -> None:
@@ -151,7 +151,7 @@ class _Replay(LightningModule):
         return None
 
 
-class _ReplayData(LightningDataModule):
+class _RevisitData(LightningDataModule):
     """One empty batch an epoch, and the probe of the data that was trained on."""
 
     def __init__(self, data: LightningDataModule) -> None:

@@ -103,7 +103,7 @@ def test_transparent_pixels_are_refused(mode: str) -> None:
     ("values", "mode"), [(LEVELS.astype(np.float32) / 255, "'F'"), (LEVELS.astype(np.int32) << 20, "'I'")]
 )
 def test_numbers_without_a_known_white_are_refused(values: np.ndarray, mode: str) -> None:
-    with pytest.raises(ValueError, match=rf"x\.png: .*Pillow's mode {mode}, of which nobody says what is white"):
+    with pytest.raises(ValueError, match=rf"x\.png: .*Pillow's mode {mode}, which has no defined white"):
         pixels(encoded(values, "tiff"))
 
 

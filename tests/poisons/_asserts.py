@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -24,3 +28,17 @@ def assert_in_budget(clean: Samples, poisoned: Samples, radius: float, norm: str
     assert poisoned.inputs.shape == clean.inputs.shape
     assert torch.equal(poisoned.labels, clean.labels)
     assert norms(clean.inputs, poisoned.inputs)[norm].max() <= radius + 1e-6
+
+
+def interrupt_at(call: int, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ctrl-C at that call of a module's function, counted from 1; returns a list with one entry a call so far."""
+    original, calls = getattr(module, name), list[int]()
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        calls.append(len(calls) + 1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*given, **options)
+
+    monkeypatch.setattr(module, name, interrupted)
+    return calls

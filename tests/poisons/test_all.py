@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from unlearnable.poisons.image import base, training_set
 from unlearnable.poisons.random import RandomNoise
 from unlearnable.tasks import Depth
 
-from ._asserts import assert_in_budget, norms
+from ._asserts import assert_in_budget, interrupt_at, norms
 from ._inputs import RADIUS, image_set, samples_of
 from ._methods import arguments, build, for_images, forms, make, names
 
@@ -130,19 +129,9 @@ def test_an_interrupted_generation_goes_on_to_the_same_images(
 ) -> None:
     clean, method = image_set(), build(name)
     whole = method.apply(clean, seed=0)
-    original, calls = base.round_to_grid, 0
-
-    def killed(*given: Any) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise KeyboardInterrupt
-        return original(*given)
-
-    monkeypatch.setattr(base, "round_to_grid", killed)
+    interrupt_at(2, base, "round_to_grid", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         method.apply(clean, seed=0, work_dir=tmp_path)
-    monkeypatch.setattr(base, "round_to_grid", original)
     assert torch.equal(method.apply(clean, seed=0, work_dir=tmp_path).inputs, whole.inputs)
 
 

@@ -318,7 +318,7 @@ def test_kind_overrules_what_would_be_told(tmp_path: Path, caplog: pytest.LogCap
     np.save(tmp_path / "it.npy", 255 - POISONED.numpy())
     assert torch.equal(read(tmp_path / "it.npy", kind="images"), 255 - POISONED)
     np.save(tmp_path / "it.npy", -POISONED.numpy().astype(np.int16))
-    with pytest.raises(ValueError, match=r"`poison\.kind=images` can not be"):
+    with pytest.raises(ValueError, match=r"`poison\.kind=images` cannot be"):
         read(tmp_path / "it.npy", kind="images")
     write_pngs(tmp_path / "files", {f"{row}.png": row for row in range(12)})
     with pytest.raises(ValueError, match="`kind` says what an array holds"):

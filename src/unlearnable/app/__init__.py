@@ -1,1 +1,1 @@
-"""What knows Hydra: the command line, a job, a sweep's end."""
+"""All that knows Hydra: the command line, a job, the end of a sweep."""

@@ -35,7 +35,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def configurations() -> Path:
-    """`conf/`: inside the installed package; at the top of the repository for one that is run from its sources."""
+    """`conf/`: inside the installed package, or at the top of the repository when run from its sources."""
     package = Path(__file__).parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"

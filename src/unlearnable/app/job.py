@@ -73,7 +73,7 @@ def _objective(result: Mapping[str, Any], target: float | None) -> float | None:
 
 
 def _message(error: Exception) -> str:
-    """The cause in the part's own words: Hydra wraps what a constructor raises."""
+    """The message of the original error: Hydra wraps what a constructor raises."""
     from hydra.errors import InstantiationException
 
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):

@@ -18,7 +18,7 @@ class OutputFolder(Callback):
 
     @override
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        HydraConfig.instance().set_config(config)  # as Hydra will in a moment: the folder's name may ask for it
+        HydraConfig.instance().set_config(config)  # Hydra sets it a moment later; the folder's name may refer to it
         self._check("hydra.run.dir", config.hydra.run.dir)
 
     @override

@@ -1,4 +1,4 @@
-"""Hydra's end of a sweep."""
+"""What happens at the end of a sweep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class SweepReport(Callback):
-    """Writes and shows what a multirun's jobs found when all are through; exits with 1 if any failed or is missing."""
+    """Writes and shows what a multirun's jobs found when all have ended; exits with 1 if any failed or is missing."""
 
     @override
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -56,7 +56,7 @@ class SweepReport(Callback):
 
 
 def missing_jobs(folder: Path) -> list[int]:
-    """Numbers below the highest of a sweep's jobs that no job's folder has."""
+    """Job numbers, below the sweep's highest, that no folder has."""
     from unlearnable.results.reading import job_folders
 
     numbers = set()

@@ -17,7 +17,7 @@ class DistanceLog(Callback):
     """Logs `ud/beta`, `ud/learnable_layers` and `ud/value` (the epoch's UD) from what SAL's callback measures.
 
     It goes after that callback. Against a clean reference each epoch is logged as it ends. A clean run is its own
-    reference: its β is known only at its end, and all of its epochs are logged then, on their own places of the `epoch`
+    reference: its β is known only at its end, and all of its epochs are logged then, each at its own place on the `epoch`
     axis.
 
     Args:
@@ -62,7 +62,7 @@ class DistanceLog(Callback):
             key = task_key("ud", task, tasks)
             try:
                 beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
-            except ValueError:  # SAL that is constant or not finite has no two clusters; the result says so
+            except ValueError:  # constant or non-finite SAL does not fall into two clusters; the result says so
                 values |= dict.fromkeys((f"{key}/beta", f"{key}/learnable_layers", f"{key}/value"), float("nan"))
                 continue
             count = float(learnable_layers(measured.values[None], beta)[0])

@@ -80,7 +80,7 @@ class Measuring(Callback):
         }
 
     def _measured(self, trainer: Trainer, module: LightningModule, epoch: int) -> bool:
-        """Sees to it that the epoch is measured; False if there is nothing to measure."""
+        """Measures the epoch, unless it was measured before; False if there is nothing to measure."""
         if self.measure.rests(module.loss_functions):  # type: ignore[arg-type]
             return False
         if epoch not in self.history.epochs:
@@ -107,7 +107,7 @@ def measure_module(
         data: See `Measuring`.
         epoch: Epochs trained so far.
         weights: See `Context`.
-        samples: Size of the probe in the place of the measure's own.
+        samples: Size of the probe; None takes the measure's own.
     """
     probe = data.probe(samples or measure.samples, split=measure.split, batch_size=measure.batch_size)
     context = Context(

@@ -1,4 +1,4 @@
-"""The weights and the metrics of every epoch: written while training, read by a replay."""
+"""The weights and the metrics of every epoch: written while training, read when a run is revisited."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from unlearnable.files import write_atomically
 
 @dataclass(frozen=True)
 class Epoch:
-    """What training said of one epoch.
+    """What was recorded of one epoch of training.
 
     Attributes:
         metrics: `train/loss`, `train/acc`, `test/acc` and what else the module logs.
-        seconds: Training and test, without what callbacks measure.
+        seconds: Time of training and test, without that of measuring.
     """
 
     metrics: Mapping[str, float]
@@ -100,7 +100,7 @@ class TrajectoryWriter(Callback):
     def _write_weights(self, module: LightningModule, epoch: int) -> None:
         from safetensors.torch import save
 
-        # Cloned: safetensors takes no two names for one memory (tied weights).
+        # Cloned: safetensors refuses two names for the same memory (tied weights).
         net: Any = module.net
         state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in net.state_dict().items()}
         state = {name: _compact(tensor) for name, tensor in state.items()}
@@ -112,7 +112,7 @@ class TrajectoryWriter(Callback):
 
 
 def _compact(tensor: Tensor) -> Tensor:
-    """The tensor in 16 bits where these hold every one of its numbers, as those of a net trained in bfloat16."""
+    """The tensor in 16 bits where that is exact, as for a network trained in bfloat16."""
     if tensor.dtype != torch.float32:
         return tensor
     half = tensor.bfloat16()

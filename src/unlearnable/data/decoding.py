@@ -45,7 +45,7 @@ def decode(data: bytes, where: str) -> UInt8[Tensor, "3 h w"]:
         else:
             raise _refusal(
                 where,
-                f"its values have Pillow's mode {image.mode!r}, of which nobody says what is white. Use 8 or 16 bits",
+                f"its values have Pillow's mode {image.mode!r}, which has no defined white. Use 8 or 16 bits",
             )
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
 
@@ -71,7 +71,7 @@ def stored_values(data: bytes, where: str, *, codes: bool = False) -> np.ndarray
         if codes and image.mode == "1":
             return np.asarray(image).astype(np.uint8)
         if codes and image.mode == "L" and bits in (2, 4):
-            return np.asarray(image) // (255 // (2**bits - 1))  # Pillow has made levels of grey of them
+            return np.asarray(image) // (255 // (2**bits - 1))  # Pillow has turned them into grey levels
         if image.mode in ("1", "PA") or (image.mode == "P" and not codes):
             return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
         return np.asarray(image)

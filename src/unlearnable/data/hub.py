@@ -110,7 +110,7 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
 
 
 def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
-    """A file's class indices in the order of `names`, also where its own names are others or in another order."""
+    """A file's class indices in the order of `names`, even if its own names differ or are in another order."""
 
     def where(row: int) -> str:
         return f"{table.file}, column {table.label_name!r}, row {row}"
@@ -126,7 +126,7 @@ def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
 
 
 def _own_names(tables: Sequence[_Table]) -> list[str]:
-    """Names for labels that nothing is known of: the words among them, sorted, or the numbers up to the largest."""
+    """Class names made from the labels: the words themselves, sorted, or the numbers up to the largest."""
     values = [value for table in tables for value in table.labels]
     words = sorted({value for value in values if isinstance(value, str) and not value.isdecimal()})
     if words:

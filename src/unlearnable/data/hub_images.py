@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unlearnable.data.decoding import decode
 
-_ROWS = 1024  # arrays are converted so many at a time: as 64-bit numbers they take eight times as much
+_ROWS = 1024  # arrays converted at a time: as 64-bit numbers they take eight times the memory
 
 
 def read_images(column: Any, rows: Sequence[int], where: str) -> list[UInt8[Tensor, "3 h w"]]:
@@ -22,7 +22,7 @@ def read_images(column: Any, rows: Sequence[int], where: str) -> list[UInt8[Tens
     Args:
         column: Arrow's column: encoded pictures, in structs {bytes, path} or by themselves; or nested lists (of fixed
             size or not, or tensors) of levels 0 … 255, `[h][w]`, `[h][w][c]` or `[c][h][w]` with one or three channels.
-        rows: Which.
+        rows: The rows to read.
         where: File and column, for messages.
 
     Raises:
@@ -92,7 +92,7 @@ def _pictures(parts: Sequence[np.ndarray], where: str) -> list[Tensor]:
     """Arrays `[n, …]` of levels as RGB."""
     pictures: list[Tensor] = []
     for part in parts:
-        with np.errstate(invalid="ignore"):  # what does not fit is not equal, and said below
+        with np.errstate(invalid="ignore"):  # numbers that do not fit are not equal, and are refused below
             levels = part.astype(np.uint8) if part.dtype.kind in "uif" else np.zeros(0)
         if part.dtype.kind not in "uif" or not np.array_equal(levels, part):
             found = f"from {part.min()} to {part.max()}" if part.dtype.kind in "uif" else "no numbers"

@@ -1,4 +1,4 @@
-"""ImageNet-100, or any folder of class folders: decoded once, memory-mapped, never as a whole in memory."""
+"""ImageNet-100, or any folder of class folders: decoded once and memory-mapped, never all in memory at once."""
 
 from __future__ import annotations
 

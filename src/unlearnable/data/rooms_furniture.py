@@ -77,7 +77,7 @@ def _box(
 
 
 def _round(centre: tuple[float, float], radius: float, z: tuple[float, float], name: str, colour: np.ndarray) -> Part:
-    """An upright prism of twelve sides: a cylinder, as far as 64 pixels can tell."""
+    """An upright prism of twelve sides, which at 64 pixels looks like a cylinder."""
     import trimesh
 
     mesh = trimesh.creation.cylinder(radius=radius, height=z[1] - z[0], sections=12)

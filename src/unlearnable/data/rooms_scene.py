@@ -91,7 +91,7 @@ def _shell(rng: Rng, size: np.ndarray) -> list[Part]:
 
 
 def _place(rng: Rng, scene: Scene, parts: list[Part], *, along_wall: bool) -> None:
-    """Puts a piece of furniture where it overlaps nothing; leaves it out where twenty places did not do."""
+    """Puts a piece of furniture where it overlaps nothing; leaves it out after twenty failed tries."""
     points = np.concatenate([part.vertices[:, :2] for part in parts])
     low, high = points.min(0), points.max(0)
     width, depth = high - low

@@ -27,7 +27,7 @@ class Samples:
 
     Attributes:
         inputs: As they are stored: images `[n, c, h, w]` in 8 bits, token ids `[n, t]`; what they mean to a model is
-            their `Modality`'s affair.
+            for their `Modality` to say.
         targets: `[n, …]`; for data with several tasks a mapping from task to such a tensor.
         tasks: What the targets are for, by name. The first class task is the one that stratified selections and
             poisons for a classification go by.
@@ -141,19 +141,3 @@ def stratified(labels: Int64[Tensor, " n"], count: int, *, seed: int = 0, what: 
         rows = torch.nonzero(labels == cls).flatten()
         chosen.append(rows[torch.randperm(len(rows), generator=generator)[:size]])
     return torch.cat(chosen).sort().values
-
-
-@dataclass(frozen=True)
-class Batches:
-    """A fixed set in batches of float images in [0, 1]: re-iterable, never shuffled, never augmented."""
-
-    data: ImageSet
-    batch_size: int
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Targets]]:
-        for rows in torch.arange(len(self.data)).split(self.batch_size):
-            images, targets = self.data[rows]
-            yield images.float() / 255, targets
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // self.batch_size)

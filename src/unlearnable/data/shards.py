@@ -42,7 +42,7 @@ def find_split(folder: Path, split: str) -> list[Path]:
 
 
 def _candidates(folder: Path, split: str) -> list[Path]:
-    """Files that look like parts of the split; `trainval` and `train_extra` are other splits than `train`."""
+    """Files that look like parts of the split; `trainval` and `train_extra` do not belong to `train`."""
     return sorted(path for path in folder.glob(f"{split}*.parquet") if re.match(rf"{split}(?!\w)", path.name))
 
 

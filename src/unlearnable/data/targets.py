@@ -1,4 +1,4 @@
-"""Targets, checked: a label that is none, or a task without any, must not go on as a number."""
+"""Checks of targets: invalid labels and tasks without labels are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_labels(
     Args:
         values: One a sample: numbers, whole ones written as strings, or class names.
         names: The classes' names, by index.
-        where: Says of a row where it lies, for the message.
+        where: Row → where it lies, for the message.
 
     Raises:
         ValueError: naming the row, if one is missing (None, NaN, −1), not whole, out of range, or an unknown name.

@@ -1,4 +1,4 @@
-"""Taskonomy, and whatever else lies in its layout."""
+"""Taskonomy, and any other data in its layout."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Taskonomy(ImageDataModule):
             tiles of one view are on one side of it.
         incomplete: What happens with a view that lacks a file of a task or has one that cannot be read: `skip` leaves
             the view out, `mask` keeps it with no value for that task, `fail` ends the run. Views without a readable
-            picture are skipped also by `mask`. Either is counted and named in the log and in `report`.
+            picture are skipped by `mask` too. Both are counted and named in the log and in `report`.
         depth_unit: Metres a step of depth, or a mapping from building to it for data from several scanners; None is
             Taskonomy's 1/512 and takes files of 16 bits alone, as do buildings that a mapping does not name.
         balance: Whether rare classes of a semantic segmentation count for more in its loss, see `balanced`.
@@ -221,7 +221,7 @@ class Taskonomy(ImageDataModule):
             try:
                 targets[name] = self._target(name, path, view, hole, tuple(pixels.shape[1:]), len(image))
             except StoredTypeError:
-                raise  # not this file's fault: the data are others than these domains say
+                raise  # not this file's fault: the data do not fit these domains
             except ValueError as error:
                 self._defect(path, error)
                 if self.incomplete == "skip":
@@ -252,7 +252,7 @@ class Taskonomy(ImageDataModule):
         return values[None] if self.tile is None else tiles(values, self.tile)
 
     def _unit(self, view: View) -> float | None:
-        """Metres a step of the view's depth, as far as that is given: for its building, or for all."""
+        """Metres a step of the view's depth, if given: for its building, or for all."""
         return self.units.get(view.building, self.units.get(""))
 
     def _hole(self, view: View) -> Tensor | None:

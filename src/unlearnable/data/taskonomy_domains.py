@@ -47,7 +47,7 @@ SEMANTIC_CLASSES = (
 
 
 class StoredTypeError(ValueError):
-    """A file stores numbers of another type than its domain's, so that their meaning is not known."""
+    """A file's numbers are not of its domain's type, so that their meaning is not known."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Domain:
             unit: Metres a step of depth; None takes `self.unit`, which goes with files of 16 bits alone.
 
         Raises:
-            StoredTypeError: if it stores numbers of another type than the domain's.
-            ValueError: if it cannot be decoded, or holds other values than it should.
+            StoredTypeError: if its numbers are not of the domain's type.
+            ValueError: if it cannot be decoded, or its values are not as expected.
         """
         stored = read_array(path, codes=self._integers)
         kind, bits = stored.dtype.kind, 8 * stored.dtype.itemsize

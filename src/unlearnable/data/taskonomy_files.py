@@ -40,7 +40,7 @@ class View(NamedTuple):
 
 @dataclass
 class Report:
-    """What was not as it should be.
+    """The defects that were found.
 
     Attributes:
         missing: View → the domains it has no file of.
@@ -97,7 +97,7 @@ def read_split(data_dir: Path, split: str) -> dict[str, tuple[str, ...]]:
     Args:
         data_dir: Where `train_val_test_<split>.csv` (columns `id`, `train`, `val`, `test`) is looked for, itself and in
             its `splits_taskonomy`.
-        split: `tiny` (known by heart), `medium`, `full` or another name of such a file, or the path of one.
+        split: `tiny` (built in), `medium`, `full` or another name of such a file, or the path of one.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -17,7 +17,7 @@ from unlearnable.distances.count import (
 from unlearnable.distances.count_log import LogCount, count_log_report, log_threshold
 from unlearnable.distances.count_spread import DistanceSpread, distance_spread
 from unlearnable.distances.geometric import GeometricDistance, geometric_distance, geometric_report
-from unlearnable.distances.layers import LayerDifferences, layer_differences
+from unlearnable.distances.layerwise import LayerDifferences, layer_differences
 from unlearnable.distances.loss import EqualLoss, equal_loss, loss_ratio, relative_sharpness
 from unlearnable.distances.named import DISTANCES, all_distances
 from unlearnable.distances.spread import Spread, all_spreads, spread_of

@@ -49,7 +49,7 @@ def sal_pair(
     """The SALs of the two runs that are compared, both ``[T, L]``.
 
     Raises:
-        ValueError: If one of them is no SAL array, or they differ in shape.
+        ValueError: If one of them is not a SAL array, or they differ in shape.
     """
     poisoned, clean = sal_array(poisoned_sal, "poisoned_sal"), sal_array(clean_sal, "clean_sal")
     if poisoned.shape != clean.shape:
@@ -109,7 +109,7 @@ def checked_tau(tau: float) -> float:
 def loss_array(values: ArrayLike, epochs: int, name: str) -> Float64[np.ndarray, " epochs"]:
     """`values` as one loss an epoch, ``[T]``, in double precision.
 
-    Negative losses, which have no logarithm, become NaN: they are left out as those that are not finite are.
+    Negative losses, which have no logarithm, become NaN: they are left out, as non-finite ones are.
 
     Raises:
         ValueError: If they are not ``epochs`` numbers.

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import checked_epoch, layer_weights, loss_array, sal_array, sal_pair
+from unlearnable.files import finite
+
+
+@dataclass(frozen=True)
+class Report:
+    """A distance with its parts."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists for JSON; NaN becomes ``None``."""
+        return dict(finite(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Pair:
         """Checks the arrays.
 
         Raises:
-            ValueError: If they are no SAL arrays, or do not fit each other.
+            ValueError: If they are not SAL arrays, or do not fit each other.
         """
         own, reference = sal_pair(poisoned, clean)
         epochs, layers = reference.shape
@@ -91,11 +101,11 @@ class Runs:
         Args:
             sal: Seed → SAL, ``[T, L]``.
             name: What the caller's ``sal`` is called, for the messages.
-            losses: Seed → losses, ``[T]``; with seeds missing it counts as None.
+            losses: Seed → losses, ``[T]``; ignored if a seed is missing.
             weights: Parameters per layer, ``[L]``.
 
         Raises:
-            ValueError: If there is no run, or they are no SAL arrays of one shape.
+            ValueError: If there is no run, or they are not SAL arrays of one shape.
         """
         if not sal:
             raise ValueError(f"`{name}` must hold at least one seed's SAL; it is empty.")
@@ -119,7 +129,7 @@ class Runs:
         return Runs(seeds, self.sal[rows], None if self.losses is None else self.losses[rows], self.weights)
 
     def check_fits(self, clean: Runs) -> None:
-        """Raises ``ValueError`` if these runs have other epochs or layers than the clean ones."""
+        """Raises ``ValueError`` unless these runs have the epochs and layers of the clean ones."""
         if self.sal.shape[1:] != clean.sal.shape[1:]:
             raise ValueError(
                 "`poisoned_sal` and `clean_sal` must have the same epochs and layers [T, L]; got "

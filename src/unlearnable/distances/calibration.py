@@ -2,7 +2,7 @@
 
 At least ten clean seeds are split into halves in all ways, and each half is tested against the other as if it came from
 poisoned data. The share of splits called distinguishable estimates how often the verdict is wrong on clean data; it
-should be 5 %. Each split is tested twice: as independent groups, as which it is, and with the runs of the halves
+should be 5 %. Each split is tested twice: as independent groups, which they are, and with the runs of the halves
 declared to be pairs, which exercises the paired form of the test (pairs that are in truth uncorrelated).
 
 The splits overlap, so their number says nothing about how well the share is known: that depends on the seeds. On the
@@ -26,11 +26,11 @@ from unlearnable.distances.arrays import UndefinedDistanceError
 from unlearnable.distances.base import Runs
 from unlearnable.distances.count_spread import count_test
 from unlearnable.distances.named import missing_input, observer, with_spread
-from unlearnable.distances.two_samples import SIGNIFICANCE, Comparison, compare
+from unlearnable.distances.two_samples import SIGNIFICANCE, MeanDifference, compare
 from unlearnable.files import finite
 
 LEAST_SEEDS = 10
-#: The published UD with the test of its own.
+#: The published UD with its own test.
 PUBLISHED = "ud"
 #: Ratios in the place of a poison's, for the power.
 RATIOS = (0.9, 0.8, 0.67, 0.5, 0.33)
@@ -42,7 +42,7 @@ class Calibration:
 
     Attributes:
         distance: Its name; ``ud`` for the published UD with the test of :func:`unlearnable.distance_spread`.
-        seeds: Clean runs that there are.
+        seeds: Number of clean runs.
         splits: Splits into halves that were tested, each half once in the place of the poison.
         false_positives: Share of the splits called distinguishable, tested as independent groups.
         false_positives_paired: The same with the runs declared to be pairs; NaN for ``ud``, which knows no pairs, and
@@ -82,7 +82,7 @@ def calibration_of(
 
     Raises:
         ValueError: If the distance is unknown, has no spread or lacks an input, there are fewer than ten seeds, or the
-            arrays are no SAL arrays of one shape.
+            arrays are not SAL arrays of one shape.
     """
     runs = _clean_runs(clean_sal, weights, clean_losses)
     found = _published(runs) if distance == PUBLISHED else _calibration(distance, runs)
@@ -102,7 +102,7 @@ def all_calibrations(
     Distances whose inputs are missing, or that have no value for some split, are missing.
 
     Raises:
-        ValueError: If there are fewer than ten seeds, or the arrays are no SAL arrays of one shape.
+        ValueError: If there are fewer than ten seeds, or the arrays are not SAL arrays of one shape.
     """
     runs = _clean_runs(clean_sal, weights, clean_losses)
     found: dict[str, Calibration | None] = {}
@@ -146,7 +146,7 @@ def _calibration(name: str, runs: Runs) -> Calibration | None:
     }
     paired = math.nan
     if len(poisoned) == len(clean):
-        # Who is whose pair is arbitrary, so several ways are taken.
+        # Which runs form a pair is arbitrary, so several pairings are taken.
         paired = fmean(
             _share(
                 compare(
@@ -162,7 +162,7 @@ def _calibration(name: str, runs: Runs) -> Calibration | None:
     return Calibration(name, len(runs.seeds), len(seen), told.pop(1.0), paired, told)
 
 
-def _share(found: Comparison) -> float:
+def _share(found: MeanDifference) -> float:
     return float((found.p_value < SIGNIFICANCE).mean())
 
 

@@ -12,20 +12,20 @@ they were.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import UndefinedDistanceError, checked_beta, checked_epoch, layer_weights, sal_pair
+from unlearnable.distances.base import Report
 from unlearnable.distances.threshold import above, learnability_threshold
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class UnlearnableDistance:
+class UnlearnableDistance(Report):
     """UD with all that it is made from.
 
     Attributes:
@@ -59,10 +59,6 @@ class UnlearnableDistance:
     left_out_poisoned: int
     left_out_clean: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
-
 
 class EpochDistance(NamedTuple):
     """One epoch's counts of learnable layers, and their ratio: NaN if the clean run has none."""
@@ -84,7 +80,7 @@ def unlearnable_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, beta:
         UD ≥ 0; see :func:`distance_report` for what it is made from.
 
     Raises:
-        ValueError: If the arrays differ in shape or are no SAL arrays, or the clean run has no learnable layer.
+        ValueError: If the arrays differ in shape or are not SAL arrays, or the clean run has no learnable layer.
     """
     return distance_report(poisoned_sal, clean_sal, beta=beta).value
 
@@ -98,7 +94,7 @@ def per_epoch(poisoned_row: ArrayLike, clean_row: ArrayLike, beta: float) -> Epo
         beta: The threshold, of the whole clean run.
 
     Raises:
-        ValueError: If the rows differ in length or are no SALs, or ``beta`` is no threshold.
+        ValueError: If the rows differ in length or are not SALs, or ``beta`` is not a threshold.
     """
     poisoned, clean = sal_pair(np.asarray(poisoned_row)[None], np.asarray(clean_row)[None])
     own, reference = (int(mask.sum()) for mask in _learnable(poisoned, clean, checked_beta(beta)))
@@ -126,7 +122,7 @@ def distance_report(
         converged_epoch: Epoch index at which the clean model has converged, as from :func:`convergence_epoch`.
 
     Raises:
-        ValueError: If the arrays differ in shape or are no SAL arrays, ``weights`` does not fit, ``converged_epoch`` is
+        ValueError: If the arrays differ in shape or are not SAL arrays, ``weights`` does not fit, ``converged_epoch`` is
             outside the epochs, or the clean run has no learnable layer.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)

@@ -4,15 +4,15 @@ SALs spread over four orders of magnitude. Two clusters on the raw scale separat
 the logarithmic scale the split falls where the layers part into small and large ones. All else is as in
 :func:`unlearnable.unlearnable_distance`.
 
-Two-means always splits, also where there is one cluster alone. So each epoch's split is weighed against one normal
-distribution by the Bayesian information criterion, and :attr:`LogCount.warning` says where the threshold rests on a
-split that is none.
+Two-means always splits, even a single cluster. So each epoch's split is weighed against one normal
+distribution by the Bayesian information criterion, and :attr:`LogCount.warning` says when the threshold rests on
+arbitrary splits.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import TAU, checked_tau, log_of, sal_array
+from unlearnable.distances.base import Report
 from unlearnable.distances.count import UnlearnableDistance, distance_report
 from unlearnable.distances.threshold import TwoMeans, two_means
-from unlearnable.files import finite
 
 #: With fewer, BIC takes a single bell for two in more than a quarter of the draws; with 10 layers in a sixth, with 21 in
 #: one of 25.
@@ -30,7 +30,7 @@ LEAST_LAYERS = 8
 
 
 @dataclass(frozen=True)
-class LogCount:
+class LogCount(Report):
     """The count at the threshold on the logarithmic scale.
 
     Attributes:
@@ -50,7 +50,7 @@ class LogCount:
 
     @property
     def warning(self) -> str | None:
-        """Says so if in most epochs one cluster fits the clean run's log SALs as well as two; else None."""
+        """A sentence if in most epochs one cluster fits the clean run's log SALs as well as two; else None."""
         if not self.clustered <= 0.5:
             return None
         return (
@@ -60,7 +60,7 @@ class LogCount:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite({**asdict(self), "warning": self.warning}))
+        return {**super().to_dict(), "warning": self.warning}
 
 
 def log_threshold(clean_sal: ArrayLike, *, tau: float = TAU) -> float:

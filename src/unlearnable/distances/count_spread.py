@@ -6,7 +6,7 @@ with its standard deviation over seeds, beside the UDs of clean against clean, a
 The verdict compares *runs*, as pairs of runs share runs and are not independent: each run's learnable layers (mean over
 the epochs, all at one β, the mean of the clean runs' thresholds) is one observation, and Student's two-sample t-test
 asks whether poisoned and clean runs differ in the mean. Its assumption, equal normal scatter in both groups, is what
-makes an answer from two to five seeds possible at all; a permutation test of three against three can not go below p =
+makes an answer from two to five seeds possible at all; a permutation test of three against three cannot go below p =
 0.1.
 """
 

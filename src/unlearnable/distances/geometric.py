@@ -17,8 +17,7 @@ precision scatters), so the ratio of two SALs below it means nothing; τ draws b
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -34,11 +33,11 @@ from unlearnable.distances.arrays import (
     log_of,
     sal_pair,
 )
-from unlearnable.files import finite
+from unlearnable.distances.base import Report
 
 
 @dataclass(frozen=True)
-class GeometricDistance:
+class GeometricDistance(Report):
     """The geometric distance with its parts. All are ratios of geometric means: 1 is "like clean data".
 
     Attributes:
@@ -69,10 +68,6 @@ class GeometricDistance:
     left_out_poisoned: int
     left_out_clean: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
-
 
 def geometric_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, tau: float = TAU) -> float:
     """Geometric mean over epochs and layers of ``(SAL_p + τ) / (SAL_c + τ)``. Lower means more unlearnable.
@@ -87,7 +82,7 @@ def geometric_distance(poisoned_sal: ArrayLike, clean_sal: ArrayLike, *, tau: fl
         A positive number, 1 for "like clean data"; see :func:`geometric_report` for its parts.
 
     Raises:
-        ValueError: If the arrays differ in shape or are no SAL arrays, ``tau`` is not positive, or no entry is finite
+        ValueError: If the arrays differ in shape or are not SAL arrays, ``tau`` is not positive, or no entry is finite
             in both.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)

@@ -8,8 +8,7 @@ three take the probe's loss ``L[t]``, measured with SAL at the same weights, int
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,18 +23,18 @@ from unlearnable.distances.arrays import (
     loss_array,
     sal_pair,
 )
+from unlearnable.distances.base import Report
 from unlearnable.distances.geometric import log_ratios
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class EqualLoss:
+class EqualLoss(Report):
     """SAL against the clean run's SAL at the same loss.
 
     Attributes:
         value: Geometric mean of the ratios over the poisoned run's epochs that can be compared, and the layers; 1 is
             "as sharp as clean data at that loss". NaN if no epoch can be compared.
-        per_epoch: The same of each epoch, ``[T]``; NaN where it can not be compared.
+        per_epoch: The same of each epoch, ``[T]``; NaN where it cannot be compared.
         compared: Epochs of the poisoned run whose loss lies within those of the clean run.
         outside: Epochs whose loss lies below or above all of the clean run's. Nothing is extrapolated.
         left_out: Epochs whose loss is not finite.
@@ -46,10 +45,6 @@ class EqualLoss:
     compared: int
     outside: int
     left_out: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
 
 
 def loss_ratio(losses: ArrayLike, clean_losses: ArrayLike, *, tau: float = TAU) -> float:
@@ -100,7 +95,7 @@ def relative_sharpness(
         A difference of logarithms: 0 for "like clean data".
 
     Raises:
-        ValueError: If the arrays are no SAL arrays or differ in shape, the losses do not fit them, ``tau`` is not
+        ValueError: If the arrays are not SAL arrays or differ in shape, the losses do not fit them, ``tau`` is not
             positive, or no entry is finite in both runs.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)
@@ -135,7 +130,7 @@ def equal_loss(
         tau: Added to every SAL and loss, in units of the loss.
 
     Raises:
-        ValueError: If the arrays are no SAL arrays or differ in shape, the losses do not fit them, or ``tau`` is not
+        ValueError: If the arrays are not SAL arrays or differ in shape, the losses do not fit them, or ``tau`` is not
             positive.
     """
     poisoned, clean = sal_pair(poisoned_sal, clean_sal)

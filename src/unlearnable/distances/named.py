@@ -95,7 +95,7 @@ def all_distances(
         All names, always: NaN where an input is missing, or the distance has no value for these arrays.
 
     Raises:
-        ValueError: If the arrays differ in shape or are no SAL arrays, or the other arguments do not fit them.
+        ValueError: If the arrays differ in shape or are not SAL arrays, or the other arguments do not fit them.
     """
     pair = Pair.of(
         poisoned,
@@ -128,7 +128,7 @@ def observer(name: str) -> Observer:
 
 
 def missing_input(name: str) -> str:
-    """What to say where a distance that was asked for by name lacks an input."""
+    """The message for a distance that was asked for by name and lacks an input."""
     return f"`{name}` needs an input that is missing: the losses of all the runs, or `weights`."
 
 

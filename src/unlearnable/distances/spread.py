@@ -119,7 +119,7 @@ def all_spreads(
     A distance that has no value for these runs (no learnable layer in a clean run) is missing.
 
     Raises:
-        ValueError: If there is no run, or the arrays are no SAL arrays of one shape.
+        ValueError: If there is no run, or the arrays are not SAL arrays of one shape.
     """
     groups = _groups(poisoned_sal, clean_sal, weights, losses, clean_losses)
     spreads: dict[str, Spread] = {}

@@ -24,7 +24,7 @@ SIGNIFICANCE = 0.05
 POWER = 0.8
 
 
-class Comparison(NamedTuple):
+class MeanDifference(NamedTuple):
     """Two groups compared, elementwise over all axes but the first. NaN where a group has fewer than two runs.
 
     Attributes:
@@ -51,13 +51,13 @@ def compare(
     shared: int = 0,
     rounding_poisoned: ArrayLike = 0.0,
     rounding_clean: ArrayLike = 0.0,
-) -> Comparison:
+) -> MeanDifference:
     """Compares the means of two groups of runs.
 
     Args:
         poisoned: One observation a run, ``[n_p, ...]``.
         clean: The same, ``[n_c, ...]``.
-        shared: So many runs at the start of both are pairs, in this order.
+        shared: How many runs at the start of both are pairs, in the same order.
         rounding_poisoned: Variance that rounding hides from the poisoned observations (counts are whole numbers), the
             least that each group's variance is taken to be.
         rounding_clean: The same of the clean observations.
@@ -69,7 +69,7 @@ def compare(
     if min(n, m) < 2:
         nothing = np.full_like(difference, np.nan)
         stds = [group.std(axis=0, ddof=1) if len(group) > 1 else nothing for group in (poisoned, clean)]
-        return Comparison(difference, nothing, nothing, stds[0], stds[1], nothing)
+        return MeanDifference(difference, nothing, nothing, stds[0], stds[1], nothing)
     own = np.maximum(poisoned.var(axis=0, ddof=1), rounding_poisoned)
     reference = np.maximum(clean.var(axis=0, ddof=1), rounding_clean)
     correlation = _correlation(poisoned[:shared], clean[:shared])
@@ -82,11 +82,11 @@ def compare(
         degrees = _overlapping(np.asarray(np.minimum(welch, _equal_degrees(n, m))), n, m, shared)
         error = np.sqrt(variance)
         p_value = 2 * student.sf(np.abs(difference) / error, degrees)
-    # No scatter but that of the arithmetic: the same runs on both sides, or figures that can not vary. No basis for a
+    # No scatter but that of the arithmetic: the same runs on both sides, or figures that cannot vary. No basis for a
     # verdict.
     settled = np.isfinite(variance) & (variance > 1e-12 * apart)
     margin = np.where(settled, student.isf(SIGNIFICANCE / 2, degrees) * error, np.nan)
-    return Comparison(
+    return MeanDifference(
         difference, margin, np.where(settled, p_value, np.nan), np.sqrt(own), np.sqrt(reference), correlation
     )
 

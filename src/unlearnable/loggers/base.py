@@ -28,11 +28,11 @@ class LoggerWarning(UserWarning):
 
 @dataclass(frozen=True)
 class JobInfo:
-    """What a logger says of a job.
+    """What a logger is told about a job.
 
     Attributes:
         folder: The job's own folder.
-        name: Of the run.
+        name: The run's name.
         group: The sweep, or the single run.
         job_type: `clean` or `poisoned`.
         tags: The overrides that were chosen.
@@ -49,7 +49,7 @@ class JobInfo:
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """What a logger says of a sweep.
+    """What a logger is told about a sweep.
 
     Attributes:
         folder: The sweep's folder.
@@ -65,23 +65,23 @@ class SweepInfo:
 
 
 class Guard:
-    """Calls what may fail: a failure is a warning.
+    """Calls functions that may fail; a failure becomes a warning.
 
     Args:
-        name: Of the logger, in warnings.
+        name: The logger's name, for warnings.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        #: Whether a call without which the logger can not go on has failed; later calls are left out.
+        #: Whether an essential call has failed; later calls are then left out.
         self.dead = False
 
     def __call__(self, call: Callable[[], _T], *, what: str | None = None) -> _T | None:
-        """Calls, unless the logger is dead.
+        """Makes a call, unless the logger is dead.
 
         Args:
-            call: What is to be done.
-            what: Names something of its own, such as a picture, without which the logger can go on; None silences it.
+            call: The call.
+            what: What it logs, such as a picture, if the logger can go on without it; None if the call is essential.
 
         Returns:
             What the call returned; None if it failed or was left out.

@@ -71,11 +71,11 @@ class RunState:
 
 
 class SafeWandbLogger(WandbLogger):
-    """Lightning's WandbLogger on an own `epoch` axis; its first failure is a warning and silences it.
+    """Lightning's WandbLogger with its own `epoch` axis; its first failure is a warning and silences it.
 
     Args:
         state: What was logged before.
-        **options: Of Lightning's.
+        **options: Arguments of Lightning's logger.
     """
 
     def __init__(self, state: RunState, **options: Any) -> None:
@@ -132,7 +132,7 @@ class WandbJobLogger(JobLogger):
         info: The job.
         project: W&B project.
         entity: W&B user or team; None takes the key's own.
-        mode: `online`, `offline`, or `auto`: what `WANDB_MODE` says, else online, and offline where W&B can not start so.
+        mode: `online`, `offline`, or `auto`: what `WANDB_MODE` says, else online, or offline if that fails.
         log_poison: `reference` (path and checksum of the poisoned samples) or `upload` (the samples themselves).
         **settings: More of `wandb.Settings`.
 
@@ -230,7 +230,7 @@ def start_run(
         "tags": [tag[:64] for tag in info.tags],  # W&B's limit
         "dir": info.folder,
         "config": dict(info.config),
-        # Always one of its own: WANDB_RUN_ID in the environment would give all jobs of a sweep the same.
+        # Always the job's own: WANDB_RUN_ID in the environment would give all jobs of a sweep the same id.
         "id": id_ or uuid.uuid4().hex[:8],
         "reinit": "finish_previous",
         "settings": wandb.Settings(**options),

@@ -72,7 +72,7 @@ class Measure(ABC):
 
     Args:
         samples: Size of the probe; None takes the whole split.
-        split: `train`, the data the model is trained on, or `test`.
+        split: `train`, the data the model is trained on, `undefended`, these before the defence, or `test`.
         batch_size: Samples a batch of the probe.
         every_n_epochs: Measures after epochs n, 2n, …, counted from 1, and after the last.
     """
@@ -89,8 +89,11 @@ class Measure(ABC):
         every_n_epochs: Number = 1,
     ) -> None:
         what = self.name
-        if split not in ("train", "test"):
-            raise ValueError(f"`{what}.split` must be 'train' (what the model is trained on) or 'test'; got {split!r}.")
+        if split not in ("train", "undefended", "test"):
+            raise ValueError(
+                f"`{what}.split` must be 'train' (what the model is trained on), 'undefended' (that before the defence) "
+                f"or 'test'; got {split!r}."
+            )
         self.samples = (
             None if samples is None else whole(f"{what}.samples", samples, what="a whole number, or null for all")
         )
@@ -103,15 +106,15 @@ class Measure(ABC):
         return epoch % self.every_n_epochs == 0 or epoch == last
 
     def rests(self, losses: Mapping[str, Loss]) -> bool:  # noqa: ARG002
-        """Whether there is nothing to measure for these tasks; a measure of pairs of tasks rests for one."""
+        """Whether there is nothing to measure for these tasks, as for a measure of pairs if there is one task."""
         return False
 
     def cheap(self) -> Measure:
-        """The same measure at the least cost, for a trial that its arguments work; itself unless it says otherwise."""
+        """A cheap version, to try out whether the arguments work; by default the measure itself."""
         return self
 
     def needs_weights(self, epoch: int, last: int) -> Sequence[int]:  # noqa: ARG002
-        """Epochs whose weights must be kept for it to measure after `epoch`: that epoch's own, unless it says more."""
+        """Epochs whose weights must be kept for it to measure after `epoch`; by default that epoch alone."""
         return (epoch,)
 
     @abstractmethod
@@ -121,10 +124,10 @@ class Measure(ABC):
         """Measures the model as it stands, which comes back exactly as it was.
 
         Args:
-            model: On the device it is trained on, or was.
+            model: On the device of its training.
             losses: Task → mean loss of a batch from outputs and targets.
             batches: Re-iterable `(inputs, targets)`, the probe.
-            context: See there.
+            context: See :class:`Context`.
 
         Returns:
             One a task.

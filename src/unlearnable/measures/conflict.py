@@ -24,7 +24,7 @@ from unlearnable.tasks import JointLoss
 class TaskConflict(Measure):
     """Cosine similarities of the tasks' gradients on the parameters that they share: a row of the matrix for each task.
 
-    It rests where there is one task. The joint loss is no task.
+    With one task there is nothing to measure. The joint loss does not count as a task.
 
     Args:
         **probe: Arguments of :class:`Measure`.
@@ -109,7 +109,7 @@ def gradient_conflict(
             outputs = model(inputs)
             for row, loss_fn in enumerate(losses.values()):
                 loss = loss_fn(outputs, targets)
-                if loss.requires_grad:  # else it depends on nothing that is shared
+                if loss.requires_grad:  # otherwise it depends on no shared parameter
                     found = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
                     sums[row] += count * torch.cat([gradient.flatten() for gradient in found])
     if not total:
@@ -118,7 +118,7 @@ def gradient_conflict(
 
 
 def mean_conflict(matrix: Float64[np.ndarray, "t t"]) -> float:
-    """The mean over pairs of different tasks, pairs without a number left out; NaN if none has one."""
+    """The mean over pairs of different tasks, without NaN; NaN if nothing is left."""
     pairs = matrix[np.triu_indices(len(matrix), 1)]
     finite = pairs[np.isfinite(pairs)]
     return float(finite.mean()) if len(finite) else float("nan")

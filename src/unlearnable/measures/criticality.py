@@ -23,7 +23,7 @@ class Criticality(Measure):
     From `Are All Layers Created Equal? <https://arxiv.org/abs/1902.01996>`_ (Zhang, Bengio and Singer, 2019) and
     `The intriguing role of module criticality <https://arxiv.org/abs/1912.00528>`_ (Chatterji, Neyshabur and Sedghi,
     2019). There the classification error is compared, here the loss, which every kind of task has. A layer is what SAL
-    takes for one: biases and norm layers keep their trained values.
+    takes for a layer: biases and norm layers keep their trained values.
 
     Args:
         to_epoch: Where the layer goes back to, in epochs trained; 0 is the initialisation.
@@ -70,7 +70,7 @@ class Criticality(Measure):
 def loss_with_layers_at(
     model: nn.Module, loss_fn: LossFn, batches: Iterable[Any], layers: Sequence[Layer], weights: Sequence[Tensor]
 ) -> tuple[Float64[np.ndarray, " layers"], float]:
-    """How much the mean loss rises when one layer at a time has other weights, the model in eval mode.
+    """How much the mean loss rises when one layer at a time is given other weights, in eval mode.
 
     Args:
         model: The model; it comes back as it was.

@@ -46,7 +46,13 @@ class HessianTrace(Measure):
     name = "hessian_trace"
 
     def __init__(
-        self, *, products: Number = 15, steps: Number = 10, layers: LayerChoice = "weights", seed: Number = 0, **probe: Any
+        self,
+        *,
+        products: Number = 15,
+        steps: Number = 10,
+        layers: LayerChoice = "weights",
+        seed: Number = 0,
+        **probe: Any,
     ) -> None:
         super().__init__(**probe)
         if importlib.util.find_spec(_LIBRARY) is None:

@@ -1,4 +1,4 @@
-"""What a measure found, epoch by epoch: kept as it is found, one file an epoch, and read back by one function."""
+"""What a measure found, epoch by epoch: one file an epoch, written at once, and read back by one function."""
 
 from __future__ import annotations
 

@@ -28,18 +28,18 @@ class TaskMetrics(nn.Module):
         return cast(Metric, self.metrics[name])
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        """Takes a batch of predictions and targets in."""
+        """Adds a batch of predictions and targets."""
         for name, values in self.task.judged(output, target).items():
             if values[0].numel():
                 self[name].update(*values)
 
     def compute(self) -> dict[str, Tensor]:
-        """Name → value over all that was taken in since `reset`; NaN if that was nothing."""
+        """Name → value over all batches since `reset`; NaN if there was no value."""
         return {
             name: self[name].compute() if self[name].update_called else torch.tensor(math.nan) for name in self.metrics
         }
 
     def reset(self) -> None:
-        """Forgets what was taken in."""
+        """Forgets all batches."""
         for name in self.metrics:
             self[name].reset()

@@ -26,7 +26,7 @@ class Equal(nn.Module):
         return torch.stack([losses[task] for task in self.tasks]).sum()
 
     def epoch_ended(self, means: Mapping[str, float]) -> None:
-        """Hears each task's mean training loss of the epoch."""
+        """Is told each task's mean training loss of the epoch."""
 
 
 class Uncertainty(Equal):

@@ -123,7 +123,7 @@ class AR(ImagePoison):
         kept: list[Tensor] = []
         pool, trials = 3000, 3
         for _ in range(-(-self.max_candidates // pool)):
-            # Channels are independent, and stable or not each by itself: reject them one by one, not by the triple.
+            # Channels are independent, and stable or not each by itself: reject them one by one, not in threes.
             stable, squares = draw_coefficients(pool, 1, generator), torch.zeros(pool, 0)
             for _ in range(trials):
                 noise = autoregress(stable, torch.randn(len(stable), 1, 36, 36, generator=generator))

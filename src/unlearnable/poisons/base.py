@@ -27,7 +27,7 @@ class Poison(ABC):
         return ()
 
     def check(self, samples: Samples) -> None:
-        """Checks the arguments against the samples, before any long work; nothing to check unless a method says so.
+        """Checks the arguments against the samples, before any long work; by default there is nothing to check.
 
         Raises:
             ValueError: if they do not go together.

@@ -79,7 +79,7 @@ class EM(ImagePoison):
         self.train_batch_size = whole("train_batch_size", train_batch_size)
 
     def prepare(self, data: TrainingSet) -> Perturb:
-        """Runs the alternation to its end; what is left for a batch is to look its noise up."""
+        """Runs the alternation to its end; a batch's noise is then looked up."""
         noise = self._start(data)
         net = build(self.surrogate, data)
         fabric = make_fabric(data.device)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from unlearnable.data.samples import Samples, Targets
-from unlearnable.models.heads import make_multi_task_net
+from unlearnable.models.multi_head import make_multi_task_net
 from unlearnable.models.weighting import make_aggregator
 from unlearnable.options import Number, number, whole
 from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
@@ -95,7 +95,7 @@ class EMMulti(ImagePoison):
 
     @override
     def prepare(self, data: TrainingSet) -> Perturb:
-        """Runs the alternation to its end; what is left for a batch is to look its noise up."""
+        """Runs the alternation to its end; a batch's noise is then looked up."""
         objective = self._objective(data.samples)
         net = make_multi_task_net(self.surrogate, {name: loss.task for name, loss in objective.losses.items()})
         net = net.to(data.device)

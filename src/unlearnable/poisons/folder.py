@@ -13,7 +13,7 @@ from typing_extensions import override
 from unlearnable.data.samples import Samples
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.training_set import TrainingSet, images_of
-from unlearnable.poisons.imports.arrays import ARRAY_SUFFIXES, load_array
+from unlearnable.poisons.imports.array_files import ARRAY_SUFFIXES, load_array
 from unlearnable.poisons.imports.image_files import (
     SUFFIXES,
     check_labels,

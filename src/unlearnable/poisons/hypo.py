@@ -64,7 +64,7 @@ class Hypo(ImagePoison):
         self.flip = switch("flip", flip)
 
     def prepare(self, data: TrainingSet) -> Perturb:
-        """Trains the network; the noise of each batch is then made by itself."""
+        """Trains the network; the noise of each batch is then made independently."""
         net = train_surrogate(self.surrogate, data, epochs=self.epochs, lr=self.lr, crop=self.crop, flip=self.flip)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001

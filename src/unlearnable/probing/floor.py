@@ -1,4 +1,4 @@
-"""Checks that a loss has the lower bound that is claimed for it."""
+"""Checks a lower bound that is claimed for a loss."""
 
 from __future__ import annotations
 

@@ -51,16 +51,23 @@ class Layer:
 
     @contextmanager
     def at(self, weights: Float[Tensor, " n"]) -> Iterator[None]:
-        """Gives the layer other weights meanwhile. The original memory is not written to, so it comes back bit for bit."""
+        """Gives the layer other weights within the block. The original memory is not written to, so it comes back bit for bit."""
         original = [parameter.data for parameter in self.parameters]
         try:
             parts = torch.split(weights, [parameter.numel() for parameter in self.parameters])
             for parameter, part in zip(self.parameters, parts, strict=True):
-                parameter.data = part.view(parameter.shape)
+                parameter.data = _laid_out_like(parameter.data, part.view(parameter.shape))
             yield
         finally:
             for parameter, data in zip(self.parameters, original, strict=True):
                 parameter.data = data
+
+
+def _laid_out_like(original: Tensor, weights: Tensor) -> Tensor:
+    """The weights in the memory layout of those whose place they take: a convolution of another layout is slower."""
+    if original.ndim == 4 and original.is_contiguous(memory_format=torch.channels_last):
+        return weights.contiguous(memory_format=torch.channels_last)
+    return weights
 
 
 def flatten(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
@@ -139,7 +146,7 @@ def _matrices(module: nn.Module) -> tuple[str, ...]:
     """The attributes of ``module`` that hold a layer's matrix.
 
     Of modules that are not known by their class, such as the ``Conv1D`` of GPT-2, this is the parameter ``weight`` if it
-    is a matrix and there are no modules inside, whose own weights would be meant.
+    is a matrix and the module contains no other modules.
     """
     known = next((names for kind, names in _MATRICES if isinstance(module, kind)), None)
     if known is not None:
@@ -150,7 +157,7 @@ def _matrices(module: nn.Module) -> tuple[str, ...]:
 
 
 def _is_matrix(parameter: Tensor) -> bool:
-    """Whether at least two axes are longer than 1: a vector that is shaped to be broadcast is none."""
+    """Whether at least two axes are longer than 1: a vector in a shape for broadcasting is not a matrix."""
     return sum(length > 1 for length in parameter.shape) >= 2
 
 
@@ -162,7 +169,7 @@ def _is_norm(module: nn.Module) -> bool:
 def _left_out(model: nn.Module, chosen: Iterable[nn.Parameter]) -> list[str]:
     """Full names of the matrices that no layer has, without what is added or multiplied value by value.
 
-    That is told by names and shapes, for want of better: norm layers, biases, position vectors and whatever has an axis
+    This can only be guessed, from names and shapes: norm layers, biases, position vectors and whatever has an axis
     of length 1 in front, as it is broadcast over samples.
     """
     taken = {id(parameter) for parameter in chosen}

@@ -145,7 +145,7 @@ class Probe:
     def evaluate(self, points: Sequence[Point]) -> list[Reading]:
         """Readings at ``points``, in order, from one pass over the batches.
 
-        Before the points, the unshifted model runs once a batch, and each point replays from it what its layer can not
+        Before the points, the unshifted model runs once a batch, and each point replays from it what its layer cannot
         change.
         """
         weights = [p.layer.vector() if p.shift is None else p.layer.vector().add_(p.shift) for p in points]

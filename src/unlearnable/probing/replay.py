@@ -1,6 +1,6 @@
 """Replays the activations before a perturbed layer instead of computing them again.
 
-A layer's weights can not change anything that the model computes before it first uses them. So the model runs once a
+A layer's weights cannot change anything that the model computes before it first uses them. So the model runs once a
 batch, unperturbed, and keeps the outputs of the modules that finish before some layer; for a layer, the calls of those
 modules return what was kept, and the model's own code between them runs as ever. No knowledge of the architecture is
 needed: when weights are used is read off from the operations that the model executes.
@@ -146,7 +146,7 @@ class Replay:
                 found = self._answers(partial(self.forward, layer, inputs), layer, judge)
             except Exception:  # not the model's own: the full pass had none
                 found = []
-            # Outputs in which no tensor is found can not be compared: there is the loss alone.
+            # Outputs in which no tensor is found cannot be compared: there is the loss alone.
             same = len(found) == len(expected) > 1 and all(map(_close, found, expected))
             self.enabled[layer] = self.enabled[layer] and same
 

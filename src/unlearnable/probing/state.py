@@ -70,7 +70,7 @@ def borrowed(model: nn.Module) -> Iterator[None]:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module itself: wrappers would synchronise ranks, or run compiled code that can not be looked into."""
+    """The module itself: wrappers would synchronise ranks, or run compiled code that cannot be looked into."""
     while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel) or hasattr(model, "_orig_mod"):
         model = model._orig_mod if hasattr(model, "_orig_mod") else model.module  # type: ignore[assignment]
     return model

@@ -29,7 +29,7 @@ def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def is_plain(tree: Any) -> bool:
     """Whether ``tree`` is tensors, numbers, words and None in tuples, lists and dicts, so that nothing hides in it.
 
-    Objects of other classes, subclasses of containers among them, may have tensors where nobody looks.
+    Objects of other classes, subclasses of containers among them, may hold tensors that would be missed.
     """
     if tree is None or isinstance(tree, Tensor | bool | int | float | complex | str):
         return True
@@ -69,7 +69,7 @@ def moved(tree: Any, device: torch.device) -> Any:
 
     def ready(tensor: Tensor) -> Tensor:
         on_device = tensor.to(device, torch.float32 if tensor.dtype in _LOW_PRECISION else tensor.dtype)
-        # Tensors made in inference mode, as by a validation loop, can not take part in a backward pass.
+        # Tensors made in inference mode, as by a validation loop, cannot take part in a backward pass.
         return on_device.clone() if on_device.is_inference() else on_device
 
     return mapped(tree, ready)

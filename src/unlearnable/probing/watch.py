@@ -29,7 +29,7 @@ from torch.utils.flop_counter import flop_registry
 from unlearnable.probing.layers import Layer
 from unlearnable.probing.trees import is_plain, mapped, tensors
 
-#: Functions that give a tensor's content away to what is no operation.
+#: Functions that hand a tensor's content to code outside torch's operations.
 _GIVE_AWAY = frozenset(
     {
         Tensor.numpy,
@@ -165,7 +165,7 @@ class Watch:
         return outputs
 
     def gives_away(self, tensor: Tensor) -> None:
-        """The content of ``tensor`` is handed to what is no operation, which may read it and write to it."""
+        """The content of ``tensor`` is handed to code outside torch's operations, which may read and write it."""
         self._tick()
         reached = self._read([tensor])
         self._write(tensor, reached)
@@ -209,7 +209,7 @@ class Watch:
             index = self.calls[index].parent
 
     def _leak_open(self) -> None:
-        """All calls that are going on do more than their outputs show."""
+        """All calls that are open have effects beside their outputs."""
         index = self._open
         while index is not None:
             self.calls[index].leaky = True
@@ -231,7 +231,7 @@ class _Operations(TorchDispatchMode):
 
 
 class _Functions(TorchFunctionMode):
-    """Shows a watch what leaves the world of operations."""
+    """Shows a watch which tensors leave torch's operations."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a figure shows, tidied up and drawn by nobody yet: `render_plotly` and `render_matplotlib` do that.
+"""What a figure shows, ready to be drawn by `render_plotly` or `render_matplotlib`.
 
 A chart is one set of axes. Lengths are in the axes' units; NaN stands for what is not known and is left out.
 """

@@ -1,4 +1,4 @@
-"""What a sweep says, in sentences that its numbers make true, and what it can not say."""
+"""What a sweep shows, in sentences that follow from its numbers, and what it cannot show."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _against_accuracy(first: Comparison) -> Iterator[str]:
 
 
 def correlation_text(correlation: RankCorrelation) -> str:
-    """Spearman's ρ with its interval and what it allows to say."""
+    """Spearman's ρ with its interval and what follows from it."""
     text = f"Spearman's ρ = {signed(correlation.rho)}"
     if math.isnan(correlation.low):
         return f"{text} over {correlation.n} methods, too few for a confidence interval"
@@ -142,7 +142,7 @@ def _two_references(records: Records) -> list[str]:
 
 
 def _failures(records: Records) -> list[str]:
-    """Failed jobs, those with the same words together."""
+    """Failed jobs, those with the same message together."""
     by_error: dict[str, list[str]] = {}
     for failure in records.failures:
         by_error.setdefault(failure.error, []).append(f"{failure.sweep.name}/{failure.job}")

@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table; `kind` is `clean` or `failed` for rows that stand apart, `setting` what the table can be cut to."""
+    """A row of a table; `kind` is `clean` or `failed` for rows that stand apart, the table is filtered by `setting`."""
 
     cells: Sequence[Entry]
     kind: str = ""

@@ -25,7 +25,7 @@ from unlearnable.results.records import Records
 log = logging.getLogger(__name__)
 
 PAGE = "report.html"
-#: What a mail server and a review system still take.
+#: A size that mail servers and review systems still accept.
 LARGEST_BYTES = 6_000_000
 _TEMPLATES = files("unlearnable.report") / "templates"
 

@@ -1,4 +1,4 @@
-"""Figures for papers, `figures/*.png` and `*.pdf`: the first comparison of a sweep, and what goes across comparisons."""
+"""Figures for papers, `figures/*.png` and `*.pdf`: the first comparison of a sweep, and the figures across comparisons."""
 
 from __future__ import annotations
 

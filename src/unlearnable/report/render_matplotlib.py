@@ -44,7 +44,7 @@ _STYLE: Mapping[str, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's settings, for the figures made meanwhile only."""
+    """Matplotlib's settings, for the figures made within the block only."""
     import matplotlib as mpl
 
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # says what it does with each font, in every job's log
@@ -53,7 +53,7 @@ def style() -> Iterator[None]:
 
 
 def canvas(width: float, height: float) -> Figure:
-    """An empty figure that no display and no global state knows of."""
+    """An empty figure, apart from any display and from pyplot's state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -17,7 +17,7 @@ from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import Comparison, families
 from unlearnable.results.records import Records
 
-#: Above as many runs, SAL maps show one seed a method.
+#: Above this number of runs, SAL maps show one seed a method.
 _MOST_MAPS = 80
 _MOST_LANDSCAPES = 12
 
@@ -44,7 +44,7 @@ def headline_section(records: Records, compared: Sequence[Comparison], looks: Ma
 
 
 def accuracy_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """UD beside accuracy, and whether one says what the other does not."""
+    """UD against accuracy, and whether one tells what the other does not."""
     choices = []
     for one in compared:
         chart = methods.accuracy(one, looks)

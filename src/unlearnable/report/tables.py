@@ -52,7 +52,7 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
 
 
 def remarks(compared: Sequence[Comparison]) -> list[str]:
-    """What is to be known of the published figures that the table shows."""
+    """Caveats on the published figures in the table."""
     shown = {str(cell.first.result["poison"]): _published(cell) for one in compared for cell in one.methods}
     texts = [
         f"The published test accuracy of {name} is not comparable: {found.unlike}."
@@ -156,7 +156,7 @@ def _budget(cell: Cell) -> Entry:
 
 
 def jobs(records: Records) -> Table:
-    """Every job with its overrides' outcome, failures included."""
+    """Every job with its overrides and its outcome, failures included."""
     columns = ["job", "method", "seed", "ε", "steps", "UD", "test acc", "minutes", "from the store"]
     rows = []
     for run in records.runs:

@@ -38,7 +38,7 @@ _SHOWN: Mapping[str, str] = {
 _ONLY_IF_VARIED = ("task", "variant", "settings")
 _ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
 _OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
-#: Above as many jobs the terminal shows the cells alone.
+#: Above this number of jobs the terminal shows the cells alone.
 _MOST_JOBS_SHOWN = 40
 
 

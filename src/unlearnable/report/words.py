@@ -1,4 +1,4 @@
-"""Numbers in words: the same everywhere in the tables, on the page and in figures."""
+"""Numbers as text: the same in tables, on the page and in figures."""
 
 from __future__ import annotations
 

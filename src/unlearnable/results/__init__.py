@@ -1,1 +1,1 @@
-"""What a job and a sweep found: records, cells over seeds, comparisons. Knows no plotting."""
+"""What a job and a sweep found: records, cells over seeds, comparisons. No plotting here."""

@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def first(self) -> Run:
-        """Any of its runs, for what they share."""
+        """One of its runs, for what all of them share."""
         return self.runs[0]
 
     @property

@@ -11,10 +11,10 @@ from unlearnable.results.ranking import RankCorrelation, RankingStability, rank_
 from unlearnable.results.records import AXES
 from unlearnable.results.thresholds import SettingRuns, Transfer, transfer_thresholds
 
-#: How an axis is said in titles.
+#: How axes are called in titles.
 SAID: Mapping[str, str] = {"eps": "ε = {}", "steps": "{} steps", "task": "task {}", "defense": "defence {}"}
 _MEASURING = ("eps", "steps", "solver")
-_MEASURED = slice(AXES.index("eps") - 1, None)  # their places, and the settings', in `Run.setting`
+_MEASURED = slice(AXES.index("eps") - 1, None)  # their places in `Run.setting`, and that of the settings
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
 
 
 def _title(key: tuple[Any, ...], varied: Sequence[int], shared: set[str]) -> str:
-    """The axes that vary, and of the settings those that not all have."""
+    """The axes that vary, and the settings that not all cells share."""
     told = ", ".join(option for option in key[-1].split(", ") if option not in shared)
     own = (*key[:-1], told)
     return _said({(*AXES[1:], "settings")[place]: own[place] for place in varied})
 
 
 def _said(values: Mapping[str, Any]) -> str:
-    """Axes and their values in words; a single task goes without saying."""
+    """Axes and their values in words; a single task is not mentioned."""
     told = {name: value for name, value in values.items() if value != "" and (name, value) != ("task", "single")}
     return " · ".join(SAID.get(name, "{}").format(value) for name, value in told.items()) or "all jobs"
 
@@ -116,7 +116,7 @@ def axis_series(cells: Sequence[Cell], axis: str) -> dict[str, dict[str, list[tu
 
 
 def _options(cell: Cell) -> dict[str, str]:
-    """The settings that are told of a cell, by option."""
+    """A cell's settings, by option."""
     pairs = (part.partition("=") for part in cell.first.settings.split(", ") if part)
     return {name: value for name, _, value in pairs}
 

@@ -77,7 +77,7 @@ def sal_cosines(measured: Sequence[Measured]) -> Float64[np.ndarray, "tasks task
     """
     shared = [name for name in measured[0].names if all(name in other.names for other in measured)]
     if not shared:
-        raise ValueError("The tasks have no layer in common, so that their SAL can not be compared.")
+        raise ValueError("The tasks have no layer in common, so that their SAL cannot be compared.")
     rows = np.array([[one.values[one.names.index(name)] for name in shared] for one in measured], dtype=np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = np.divide(rows, lengths, out=np.full_like(rows, np.nan), where=(lengths > 0) & np.isfinite(lengths))

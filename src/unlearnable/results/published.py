@@ -1,4 +1,4 @@
-"""Published figures of the methods, shown beside measured ones; none of them decides anything.
+"""Published figures of the methods, shown beside measured ones for orientation only.
 
 UDs are as reported and unverified: a secondary source puts TAP's 1.639 on a ViT, and "OPS lowest" contradicts EM's
 0.139. Test accuracies are of ResNet-18 class models on undefended poisons. Runs of one method repeat within several

@@ -1,4 +1,4 @@
-"""Do two figures order the methods alike? Rank correlations with what a handful of methods can say at most."""
+"""Do two figures order the methods alike? Rank correlations, with intervals fit for a handful of methods."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def read_sweeps(folders: Iterable[str | Path]) -> Records:
 
     Raises:
         FileNotFoundError: if a folder is not there or holds no job.
-        ValueError: if a result can not be read.
+        ValueError: if a result cannot be read.
     """
     failures: list[Failure] = []
     found: list[Run] = []

@@ -18,7 +18,7 @@ from unlearnable.results.run import SAL
 #: What a job that failed leaves: `{"error": message, "overrides": […], "choices": {…}}`.
 FAILED = "failed.json"
 
-#: What tells cells apart, besides options that only some of them set.
+#: What tells cells apart, besides `settings`.
 AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver")
 
 
@@ -55,21 +55,21 @@ class Run:
 
     @property
     def axes(self) -> tuple[Any, ...]:
-        """Its place on `AXES`."""
+        """Its values on `AXES`."""
         return tuple(self.task if axis == "task" else self.result[axis] for axis in AXES)
 
     def axis(self, name: str) -> Any:
-        """Its place on one of `AXES`."""
+        """Its value on one of `AXES`."""
         return self.axes[AXES.index(name)]
 
     @property
     def cell(self) -> tuple[Any, ...]:
-        """What it shares with the runs that only differ in their seed."""
+        """What it shares with runs that differ in the seed alone."""
         return (*self.axes, self.variant, self.settings)
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What it shares with the runs that methods are compared on, and clean runs shared with: all but poison and seed."""
+        """What it shares with runs that may be compared with it, and with their clean runs: all but poison and seed."""
         return (*self.axes[1:], self.settings)
 
     @property
@@ -94,12 +94,12 @@ class Run:
 
     @property
     def measurement(self) -> tuple[str, str] | None:
-        """Digests of its training and its SAL: runs that share them are one; None for results that do not say."""
+        """Digests of its training and its SAL, equal for equal runs; None if the result lacks them."""
         return _identity(self.result.get("keys", {}))
 
     @property
     def poison(self) -> str | None:
-        """Digest of the poison; None for one that is not stored, and for results that do not say."""
+        """Digest of the poison; None if it is not stored, or the result lacks it."""
         return self.result.get("keys", {}).get("poison")
 
     @property
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def epoch_metrics(self) -> list[dict[str, float]]:
-        """What training and testing said of every epoch."""
+        """Training and test metrics of every epoch."""
         epochs = self.result.get("epochs", [])
         return [{k: v for k, v in epoch.items() if k.startswith(("train/", "test/"))} for epoch in epochs]
 

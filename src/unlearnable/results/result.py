@@ -148,7 +148,7 @@ def _common_epochs(measure: str, run: MeasuredRun, clean: MeasuredRun) -> list[i
 
 
 def _keys(poison: MadePoison, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
-    """Digests of all that each part depends on: equal digests say that it is one and the same."""
+    """Digests of all that each part depends on: equal digests mean equal parts."""
     return {"poison": poison.key, **run.keys, "reference": dict(clean.keys)}
 
 

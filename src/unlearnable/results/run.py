@@ -1,4 +1,4 @@
-"""What one model's training and its measures gave: what stages hand over and results are made from."""
+"""A trained and measured model: what stages hand over and results are made from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFLICT = "conflict"
 
 @runtime_checkable
 class MadePoison(Protocol):
-    """What is to be known of the poisoned samples besides themselves."""
+    """What results say about the poisoned samples."""
 
     @property
     def seconds(self) -> float:
@@ -72,7 +72,7 @@ class MeasuredRun:
         return list(self.measured[measure][epochs[0]]) if epochs else []
 
     def series(self, measure: str, task: str, epochs: Sequence[int] | None = None) -> list[Measured]:
-        """What was found for a task, epoch by epoch; of all epochs unless some are asked for."""
+        """What was found for a task, epoch by epoch; by default of all epochs."""
         chosen = self.epochs_of(measure) if epochs is None else epochs
         return [self.measured[measure][epoch][task] for epoch in chosen]
 

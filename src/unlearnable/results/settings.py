@@ -1,7 +1,7 @@
-"""Which options tell runs apart: those of the configuration in which runs differ that are not one and the same.
+"""Which options tell runs apart: those in which runs differ whose training or measurement differs too.
 
-The digests in `keys` decide. Runs with the same training and measurement are one and the same whatever their
-configurations say, so that an option in which they differ changes nothing and is not shown.
+The digests in `keys` decide. Runs with equal digests are the same run, whatever their configurations say: an option in
+which they differ changes nothing and is not shown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from unlearnable.results.records import Run
 
-#: Groups that a measurement is made of, besides those of which `choices` names the option.
+#: A measurement's groups, besides those that `choices` names.
 _MEASURED_GROUPS = ("trainer", "sal", "measure")
 _POISON = "poison."
 
@@ -24,13 +24,13 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of options, and what says whether they matter.
+    """A kind of options, and what decides whether they matter.
 
     Attributes:
         concerns: Whether an option is of this kind.
-        family: Of a run: only within a family are options looked at; others differ by nature.
-        same: Of a run: runs that share it are one and the same, so that options in which they differ change nothing.
-        likely: Of a run: runs that share it are most likely alike in all such options that change something.
+        family: Of a run: options are compared within a family only; other families have other options.
+        same: Of a run: runs that share it are the same run, so that options in which they differ change nothing.
+        likely: Of a run: runs that share it most likely agree in all options of this kind that change something.
         beside: Of a run: if runs that share this differ in `likely`, or else in `same`, some option must be the reason.
     """
 
@@ -71,9 +71,9 @@ def _told(runs: Sequence[Run], options: Sequence[Options], kind: _Kind) -> list[
 
 
 def _chosen(runs: Sequence[Run], table: Mapping[str, Sequence[Any]], kind: _Kind) -> list[str]:
-    """The options that are shown: those of groups that a measurement is made of, and whatever else it takes.
+    """The options that are shown: those of a measurement's groups, and others that are needed to tell runs apart.
 
-    Places on a disk say where something lies, not what it is: they, and options of groups that only store and log, are
+    Paths say where something lies, not what it is: they, and options of groups that only store and log, are
     shown only where runs that differ could not be told apart without them.
     """
     unlikely = _differing(table, _groups(runs, kind.likely))
@@ -105,14 +105,14 @@ def _speaks(name: str, column: Sequence[Any], runs: Sequence[Run]) -> bool:
 
 
 def _varied(options: Sequence[Options]) -> dict[str, list[Any]]:
-    """Option → its value in each run as JSON, None where it is not set; without those that are the same in all."""
+    """Option → its value in each run as JSON, None where it is not set; only options that vary."""
     names = dict.fromkeys(name for one in options for name in one)
     table = {name: [json.dumps(one[name]) if name in one else None for one in options] for name in names}
     return {name: column for name, column in table.items() if len({*column}) > 1}
 
 
 def _without_aliases(runs: Sequence[Run], table: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Without options that repeat the seed, an axis or, under a shorter name, another option."""
+    """Leaves out options that repeat the seed, an axis, or another option with a shorter name."""
     said = [[json.dumps(run.seed) for run in runs]]
     said += [[json.dumps(value) for value in column] for column in zip(*(run.axes for run in runs), strict=True)]
     kept: dict[str, list[Any]] = {}
@@ -140,7 +140,7 @@ def _differing(table: Mapping[str, Sequence[Any]], groups: Sequence[Sequence[int
 
 
 def _family(run: Run) -> tuple[Any, ...]:
-    """Options of a data set, model and so on differ from another's by nature."""
+    """Every data set, model and so on has options of its own."""
     return tuple(run.axis(name) for name in ("dataset", "model", "task", "defense", "solver"))
 
 
@@ -149,7 +149,7 @@ def _of_poison(option: str) -> bool:
 
 
 def _poison_or_measurement(run: Run) -> Any:
-    """Poisons that are not stored have no key: then what was trained on them decides."""
+    """Poisons that are not stored have no key; the training on them decides instead."""
     return run.poison or run.measurement
 
 
@@ -171,7 +171,7 @@ _OTHERS = _Kind(
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Option → value; what is null is the same as not being there."""
+    """Option → value, without nulls."""
     if isinstance(config, Mapping) and config:
         for name, value in config.items():
             yield from _leaves(value, f"{prefix}.{name}" if prefix else str(name))

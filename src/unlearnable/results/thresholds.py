@@ -64,7 +64,7 @@ def transfer_thresholds(measured: Mapping[str, SettingRuns]) -> Transfer:
         measured: Setting → its SAL. Settings may differ in their numbers of epochs and layers: β is one number.
 
     Raises:
-        ValueError: If there are fewer than two settings, or a setting's arrays are no SAL arrays.
+        ValueError: If there are fewer than two settings, or a setting's arrays are not SAL arrays.
     """
     if len(measured) < 2:
         raise ValueError(

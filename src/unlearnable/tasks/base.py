@@ -128,7 +128,7 @@ def choose_tasks(tasks: Mapping[str, Task], names: Sequence[str] | None, *, what
     """The tasks called `names`, in that order; all of them for None.
 
     Raises:
-        ValueError: if a name is unknown or there twice, or there is none.
+        ValueError: if a name is unknown or given twice, or no name is given.
     """
     if names is None:
         return dict(tasks)

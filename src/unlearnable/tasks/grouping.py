@@ -37,8 +37,8 @@ class Grouping(Task):
         """Cross-entropy of whether two pixels are of one segment.
 
         As in Taskonomy (from Fathi et al., 2017, arXiv 1703.10277), the probability is 2 / (1 + exp ‖e_p − e_q‖²) of the
-        pixels' embeddings; here over fixed offsets instead of random pairs, so that a loss is a number one can measure
-        SAL of, and with half of the weight on pairs of either kind.
+        pixels' embeddings; here over fixed offsets instead of random pairs, so that the loss is deterministic and SAL can be
+        measured, and with half of the weight on pairs of either kind.
         """
         squared, same, valid = pairs(output, target)
         squared = squared + _SMALLEST

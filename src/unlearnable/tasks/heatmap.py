@@ -30,7 +30,7 @@ class Heatmap(Task):
     def loss(self, output: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
         """Binary cross-entropy of the logits.
 
-        L1, which Taskonomy takes, is minimised by the median, and that of a sparse map is nothing at all.
+        L1, which Taskonomy takes, is minimised by the median, which is zero for a sparse map.
         """
         entropy = F.binary_cross_entropy_with_logits(output, target.nan_to_num(0.0), reduction="none")
         return image_mean(entropy, ~target.isnan())

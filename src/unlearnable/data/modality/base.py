@@ -24,7 +24,7 @@ class Modality(ABC):
         """What training depends on: part of a trajectory's key."""
         return {}
 
-    def check(  # noqa: B027 - nothing to check unless it says so
+    def check(  # noqa: B027 - nothing to check by default
         self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None
     ) -> None:
         """Checks its options against what the targets are for, given as tasks or as their kinds, and the stored inputs.
@@ -45,7 +45,7 @@ class Modality(ABC):
         *,
         generator: Generator,  # noqa: ARG002
     ) -> tuple[Inputs, Targets]:
-        """One random variant of each stored training input, with its targets; none unless a modality says so."""
+        """One random variant of each stored training input, with its targets; by default the inputs as they are."""
         return inputs, targets
 
     @abstractmethod

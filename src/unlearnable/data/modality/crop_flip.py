@@ -1,7 +1,7 @@
 """Random crop and flip of whole batches, on the device they lie on, differentiable in the images.
 
 The usual libraries draw from the global random state; here each batch has a generator of its own, so that a resumed run
-sees the very images that an uninterrupted one sees. Gradients with respect to the images are exact, which poisons need
+sees the very images that an uninterrupted one sees. Gradients with respect to the images are exact, as needed by poisons
 that are made in expectation over these transformations.
 """
 
@@ -29,7 +29,7 @@ class Moves:
 
     @classmethod
     def draw(cls, count: int, *, crop: int, flip: bool, generator: Generator) -> Moves:
-        """Draws the moves of `count` images: shifts evenly from −crop … crop, and who is mirrored, with chance 1/2."""
+        """Draws the moves of `count` images: shifts uniform in −crop … crop, mirrored with probability 1/2."""
         device = generator.device
         shift = mirrored = None
         if crop:

@@ -66,8 +66,8 @@ class Pixels(Modality):
 
     @override
     def to_model(self, inputs: Inputs) -> Float[Tensor, "n c h w"]:
-        """The images as floats in [0, 1]."""
-        return _images(inputs).float() / 255
+        """The images as floats in [0, 1], with channels last in memory: what convolutions run fastest on."""
+        return (_images(inputs).float() / 255).contiguous(memory_format=torch.channels_last)
 
     @override
     def augment(
@@ -96,7 +96,7 @@ class Pixels(Modality):
 
     @override
     def write(self, folder: Path, inputs: Inputs) -> None:
-        """Writes the pixels as they are, and their shape beside them; they may be more than the memory holds."""
+        """Writes the pixels as they are, and their shape beside them; they may exceed the memory."""
         images = _images(inputs)
         with (folder / _PIXELS).open("wb") as stream:
             for part in images.split(1024):
@@ -111,7 +111,7 @@ class Pixels(Modality):
 
 
 def pixels_file(folder: Path) -> Path:
-    """The file of the pixels, for those who write it a part at a time; `write_shape` then makes it whole."""
+    """The file of the pixels, to be written part by part; `write_shape` then completes it."""
     return folder / _PIXELS
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from unlearnable.measures.sal.ball import ball_around, check_balls
 from unlearnable.measures.sal.distributed import shares, solve_shared
-from unlearnable.measures.sal.result import Sal
+from unlearnable.measures.sal.sal import Sal
 from unlearnable.measures.sal.solvers import Problem, Solver, solver_named
 from unlearnable.options import Number, number, whole
 from unlearnable.probing.layers import LayerChoice, select_layers
@@ -53,7 +53,7 @@ def measure_sal(
     """Sharpness-aware learnability of each layer: ``max_{‖v‖ ≤ ε} |L(θ_l + v) − L(θ_l)|``, the other layers fixed.
 
     From `How Far Are We from True Unlearnability? <https://arxiv.org/abs/2509.08058>`_ (Ye, Su and Qian, ICLR 2025).
-    The model is in eval mode and float32 meanwhile, and is given back bit for bit as it was, also after an exception or
+    While measured, the model is in eval mode and float32; it is given back bit for bit as it was, even after an exception or
     an interrupt.
 
     Args:

@@ -42,7 +42,7 @@ def solve_shared(
         raise failure
     failed = {other: error for other, (error, _, _) in enumerate(gathered) if error is not None}
     if failed:
-        raise RuntimeError(f"Measuring SAL failed on other ranks, so rank {rank} can not gather it: {failed}.")
+        raise RuntimeError(f"Measuring SAL failed on other ranks, so rank {rank} cannot gather it: {failed}.")
     probe.forwards = before + sum(forwards for _, forwards, _ in gathered)
     for _, _, answer in gathered:
         for index, values in answer.items():

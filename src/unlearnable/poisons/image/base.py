@@ -38,7 +38,7 @@ class ImagePoison(Poison):
         batch_size: Images that are worked on at once.
     """
 
-    #: Whether it is made against a classification, so that data without one will not do.
+    #: Whether it is made against a classification, so that data without one are refused.
     needs_classes: ClassVar[bool] = True
 
     def __init__(
@@ -56,7 +56,9 @@ class ImagePoison(Poison):
         if isinstance(fraction, (int, float, str)):
             self.fraction = number("fraction", fraction, above=0, at_most=1)
         elif not isinstance(fraction, Sequence):
-            raise ValueError(f"`fraction` must be a share, above 0 and at most 1, or a list of classes; got {fraction!r}.")
+            raise ValueError(
+                f"`fraction` must be a share, above 0 and at most 1, or a list of classes; got {fraction!r}."
+            )
         else:
             self.fraction = [whole("fraction", label, at_least=0) for label in fraction]
             if not self.fraction:
@@ -132,7 +134,7 @@ class ImagePoison(Poison):
         return torch.cat(parts).sort().values
 
     def images_at_once(self, data: TrainingSet) -> int:  # noqa: ARG002
-        """How many images `prepare`'s function is given in one batch."""
+        """How many images the function that `prepare` returns is given in a batch."""
         return self.batch_size
 
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:

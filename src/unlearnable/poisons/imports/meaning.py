@@ -17,7 +17,7 @@ Kind = Literal["auto", "images", "noise"]
 
 _LEVELS = 255
 _PLAUSIBLE = 48.0
-"""Mean change of a pixel, in grey levels, above which a reading is not believed: six times the usual ℓ∞ budget."""
+"""Mean change of a pixel, in grey levels, above which a reading is not plausible: six times the usual ℓ∞ budget."""
 _OVERSHOOT = 64
 """Grey levels by which images may leave [0, 255]: some are saved before they are clipped."""
 _FOLLOWS = 0.5
@@ -26,7 +26,7 @@ _SAMPLE = 512
 
 
 @dataclass(frozen=True)
-class Reading:
+class Interpretation:
     """One way to read an array.
 
     Attributes:
@@ -87,7 +87,7 @@ def tell(
     labels: Int64[Tensor, " n"],
     path: Path,
     kind: Kind = "auto",
-) -> Reading:
+) -> Interpretation:
     """Tells how to read an array, on a sample of the images, and says so in the log; see `as_poisoned`.
 
     Raises:
@@ -100,14 +100,14 @@ def tell(
     rows = torch.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).long()
     clean = images[rows].float()
     sample = array[rows if len(array) == len(images) else labels[rows]].float()
-    # Values up to one are on the [0, 1] scale, or a little over it; noise of less than one grey level is nobody's.
+    # Values up to one are on the [0, 1] scale, or a little over it; noise below one grey level does not occur.
     fraction = array.is_floating_point() and max(-low, high) <= 1 + _OVERSHOOT / _LEVELS
     noise = _as_noise(sample, _LEVELS if fraction else 1)
     pictures = _as_images(sample, clean, _LEVELS if fraction else 1, low) if len(array) == len(images) else None
     if kind != "auto":
         chosen = noise if kind == "noise" else pictures
         if chosen is None:
-            raise ValueError(f"{found}, which `poison.kind=images` can not be: they lie in [0, 1] or in [0, 255].")
+            raise ValueError(f"{found}, which `poison.kind=images` cannot be: they lie in [0, 1] or in [0, 255].")
     elif pictures is not None and pictures.change <= _PLAUSIBLE and pictures.change < noise.change:
         chosen = pictures
     elif noise.change <= _PLAUSIBLE and (follows := _correlation(sample, clean)) < _FOLLOWS:
@@ -129,15 +129,15 @@ def tell(
     return chosen
 
 
-def _as_noise(sample: Tensor, unit: int) -> Reading:
-    return Reading("noise", unit, float(sample.abs().mean()) * unit)
+def _as_noise(sample: Tensor, unit: int) -> Interpretation:
+    return Interpretation("noise", unit, float(sample.abs().mean()) * unit)
 
 
-def _as_images(sample: Tensor, clean: Tensor, unit: int, low: float) -> Reading | None:
+def _as_images(sample: Tensor, clean: Tensor, unit: int, low: float) -> Interpretation | None:
     """The reading as images; None if the values go further below black than unclipped noise does."""
     if low * unit < -_OVERSHOOT:
         return None
-    return Reading("images", unit, float((sample * unit - clean).abs().mean()))
+    return Interpretation("images", unit, float((sample * unit - clean).abs().mean()))
 
 
 def _correlation(sample: Tensor, clean: Tensor) -> float:

@@ -16,7 +16,7 @@ from unlearnable.results.records import Run, array
 Map = Float64[np.ndarray, "epochs layers"]
 
 _MOST_MAPS = 9
-#: Above as large a ratio of the largest to the smallest value, colours follow the logarithm.
+#: If the largest value over the smallest exceeds this, colours follow the logarithm.
 _DECADES = 20.0
 
 

@@ -55,7 +55,7 @@ class Problem:
 
     @property
     def trivial(self) -> bool:
-        """Whether the answer is known already: a ball of one point, or numbers that are not finite."""
+        """Whether there is nothing to solve: a ball of one point, or numbers that are not finite."""
         return self.ball.radius == 0 or not self.finite
 
     def see(self, reading: Reading) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from unlearnable.measures.sal.solvers.base import Problem
 from unlearnable.probing.probe import Point, Reading
 
-_RATE = 0.6  # how a climb's promises shrink from step to step, until two of them show it; most shrink faster
+_RATE = 0.6  # how promises shrink from step to step, assumed until two of them show it; most shrink faster
 # A given start must show this part of the gain promised at the centre, or the centre's own step is tried.
 _TRUSTED = 0.5
 _MARGIN = 2.0  # a side that would not reach its rival with this many times its promises is left
@@ -25,7 +25,7 @@ class Rules:
         steps: Most points tried.
         tol: A gain of ``tol`` × what was gained + ``atol`` is not worth another point.
         atol: See ``tol``; in the loss's unit.
-        floor: A number that the loss can not fall below; None if there is none.
+        floor: A number that the loss cannot fall below; None if there is none.
         both_sides: Whether a side is climbed to its end though its rival is larger.
     """
 

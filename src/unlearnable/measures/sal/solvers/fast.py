@@ -6,7 +6,7 @@
    side of the ball and from random points of it. Then the descents, unless they are known to be the smaller side.
 2. **Finish.** From the points found, the larger side of every layer is solved on the whole probe, which takes a
    correction or two. All reported losses are losses of the whole probe.
-3. **The other side** is solved too, unless it is known to be the smaller: a loss with a floor can not fall by more than
+3. **The other side** is solved too, unless it is known to be the smaller: a loss with a floor cannot fall by more than
    ``L(θ) − floor`` (exact), exploring found it below 0.9 of the larger one, or its slope no longer promises to reach
    the larger one (estimates). ``both_sides`` turns all three off.
 """
@@ -48,7 +48,7 @@ class Fast(Solver):
             the slope, then random points. None: 1, or 4 on probes below 512 samples. More find higher maxima late in
             training, at their price.
         both_sides: Whether to solve both rise and fall of every layer, even where one is known to be the smaller.
-        loss_floor: A number that the loss can not fall below: 0 for the usual losses. Where a layer's rise exceeds what
+        loss_floor: A number that the loss cannot fall below: 0 for the usual losses. Where a layer's rise exceeds what
             the loss can fall by at all, the descent is not computed. None if there is no such number.
         replay: Whether to replay the activations before the perturbed layer; results are the same up to rounding.
     """
@@ -107,9 +107,10 @@ class _Search:
     report: Callable[[str], None]
 
     def explore(self, twins: Mapping[Problem, Problem], restarts: int) -> _Sides:
-        """The best climb found for both sides of each problem, from up to ``restarts`` further starts, on its twin here.
+        """The best climbs found for both sides of each problem, from the centre and up to ``restarts`` further starts.
 
-        The twin of a problem may be the problem itself: then it is solved afterwards.
+        They are searched on each problem's twin, the same problem on this probe; a problem that is its own twin is
+        then solved.
         """
         open_twins = {problem: twin for problem, twin in twins.items() if not twin.trivial}
         ascents = {problem: Climb(twin, _RISE, self.rules) for problem, twin in open_twins.items()}
@@ -191,7 +192,7 @@ def _start(twin: Problem, number: int, seed: int) -> Float[Tensor, " n"]:
 
 
 def _nest(problems: Sequence[Problem]) -> None:
-    """Balls of one layer lie in each other: what was found in a smaller one counts in the larger ones too."""
+    """The balls of a layer are nested: what was found in a smaller one counts in the larger ones too."""
     smaller: dict[object, Problem] = {}
     for problem in sorted(problems, key=lambda problem: problem.ball.radius):
         if problem.layer in smaller:

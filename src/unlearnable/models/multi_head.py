@@ -35,7 +35,7 @@ def make_encoder(backbone: nn.Module) -> nn.Module:
     its residual networks); whether they are one is checked against the network.
 
     Raises:
-        ValueError: if no feature map `[n, d, i, j]` can be had of it.
+        ValueError: if it has no feature map `[n, d, i, j]`.
     """
     if not callable(getattr(backbone, "forward_features", None)):
         features = getattr(backbone, "features", None)

@@ -2,28 +2,26 @@
 
 Each layer is tested by itself over the seeds, as the geometric distance is over all. Of many layers some differ by chance,
 so the p-values become q-values (Benjamini and Hochberg, 1995): of the layers named as different at q < 0.05, no more
-than 5 % are expected to be none. The procedure holds for tests that are positively dependent, as those of layers of one
+than 5 % are expected not to differ. The procedure holds for tests that are positively dependent, as those of layers of one
 network are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import ArrayLike
 
 from unlearnable.distances.arrays import TAU, checked_tau, finite_mean, log_of
-from unlearnable.distances.base import Runs, pairs_first
+from unlearnable.distances.base import Report, Runs, pairs_first
 from unlearnable.distances.two_samples import SIGNIFICANCE, compare
-from unlearnable.files import finite
 
 
 @dataclass(frozen=True)
-class LayerDifferences:
+class LayerDifferences(Report):
     """Each layer's log SAL, poisoned less clean, over the seeds.
 
     Attributes:
@@ -48,10 +46,6 @@ class LayerDifferences:
     poisoned_runs: int
     clean_runs: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists for JSON; NaN becomes ``None``."""
-        return dict(finite(asdict(self)))
-
 
 def layer_differences(
     poisoned_sal: Mapping[int, ArrayLike], clean_sal: Mapping[int, ArrayLike], *, tau: float = TAU
@@ -64,7 +58,7 @@ def layer_differences(
         tau: Added to every SAL, in units of the loss.
 
     Raises:
-        ValueError: If there is no run, the arrays are no SAL arrays of one shape, or ``tau`` is not positive.
+        ValueError: If there is no run, the arrays are not SAL arrays of one shape, or ``tau`` is not positive.
     """
     poisoned, clean = Runs.of(poisoned_sal, "poisoned_sal"), Runs.of(clean_sal, "clean_sal")
     poisoned.check_fits(clean)

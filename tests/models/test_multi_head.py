@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from tests._inputs import composed, seeded
-from unlearnable.models.heads import feature_map, make_encoder, make_multi_task_net
+from unlearnable.models.multi_head import feature_map, make_encoder, make_multi_task_net
 from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.models.torchvision_nets import resnet18
 from unlearnable.tasks import Classification, Depth, Normals

@@ -21,7 +21,7 @@ class Sal:
         rise: ``max L(θ_l + v) − L(θ)`` over the ball, ``[L]``.
         fall: ``L(θ) − min L(θ_l + v)`` over the ball, ``[L]``. Where ``settled`` is False it is a lower bound.
         settled: Whether both sides were solved, ``[L]``. The fast solver leaves the descent (or ascent) of a layer
-            where it can not decide which side is larger.
+            where it cannot decide which side is larger.
         loss: ``L(θ)`` on the probe, exact; ``origin_loss`` of :func:`measure_sal` replaces it in ``rise`` and ``fall``
             only.
         eps: The ball's size ε.
@@ -63,7 +63,7 @@ class Sal:
         return np.where(np.abs(drop) > np.abs(gain), drop, gain)
 
     def measured(self) -> Measured:
-        """As what a measure found: all but names and values are details."""
+        """The result in the form that all measures share: all but names and values become details."""
         details = {field.name: getattr(self, field.name) for field in fields(self)}
         kept = {name: value for name, value in details.items() if name not in ("names", "values") and value is not None}
         return Measured(self.names, self.values, kept)

@@ -1,0 +1,71 @@
+"""The pages are true where a machine can tell: commands compose, names and links lead somewhere, lines are short."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import get_object
+
+from tests._inputs import ROOT
+
+PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.name != "CHANGELOG.md"]
+LONGEST = 120
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def commands(page: Path) -> Iterator[str]:
+    """`python run.py …`, in running text or in a block, without a comment; continued lines are joined."""
+    joined = text(page).replace("\\\n", " ")
+    for inline, line in re.findall(
+        r"`(python run\.py [^`]+)`|^ *(python run\.py [^`\n]+)$", joined, flags=re.MULTILINE
+    ):
+        yield re.sub(r"\s#.*", "", inline or line).replace("…", "somewhere")
+
+
+def first_job(command: str) -> list[str]:
+    """The overrides of a command's first job."""
+    words = [word for word in shlex.split(command) if re.match(r"\+{0,2}[\w/.@]+=", word)]
+    job = []
+    for override in OverridesParser.create().parse_overrides(words):
+        sign = "+" if override.is_add() else ""
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        job.append(f"{sign}{override.key_or_group}={values[0]}" if values else str(override.input_line))
+    return [override for override in job if not override.startswith("hydra.")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_composes(page: Path) -> None:
+    for command in commands(page):
+        if "lab/conf" not in command:  # run as it stands by `test_plugins`
+            with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+                compose("config", overrides=first_job(command))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_name_and_every_link_leads_somewhere(page: Path) -> None:
+    for name in re.findall(r"\bunlearnable(?:\.\w+)+", text(page)):
+        get_object(name)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text(page)):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_line_of_prose_is_too_long(page: Path) -> None:
+    prose = re.sub(r"^ *```.*?^ *```", "", text(page), flags=re.MULTILINE | re.DOTALL)
+    assert not [line for line in prose.splitlines() if len(line) > LONGEST and not line.lstrip().startswith("|")]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "conf").rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_no_line_of_a_configuration_is_too_long(path: Path) -> None:
+    assert not [line for line in text(path).splitlines() if len(line) > LONGEST]
