@@ -125,7 +125,7 @@ def test_callbacks_that_log_go_without_a_logger_too(tmp_path: Path) -> None:
 def test_an_epoch_that_a_limit_cuts_short_is_neither_measured_nor_told(tmp_path: Path) -> None:
     limits = ("dataset.batch_size=20", "+trainer.max_steps=4")  # one epoch of three batches, and a batch
     result = run(job(tmp_path / "store", *limits), folder=tmp_path)
-    assert (result["epochs"], len(result["sal"])) == ([1], 1)
+    assert (len(result["epochs"]), len(result["sal"])) == (1, 1)
 
 
 class Blur(Defense):

@@ -153,7 +153,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
     ("variable", "value", "runs"),
     [
         ("WANDB_MODE", "offline", 1),
-        ("WANDB_MODE", " Offline", 1),
         ("WANDB_MODE", "disabled", 0),
         ("WANDB_DISABLED", "true", 0),
     ],

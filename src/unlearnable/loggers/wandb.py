@@ -252,7 +252,7 @@ def _mode_of_environment() -> str:
     """What `WANDB_MODE` says, or W&B's older `WANDB_DISABLED`; online if neither says anything."""
     if os.environ.get("WANDB_DISABLED", "").strip().lower() in ("true", "1", "yes", "on"):
         return "disabled"
-    return os.environ.get("WANDB_MODE", "").strip().lower() or "online"
+    return os.environ.get("WANDB_MODE") or "online"
 
 
 @contextmanager
