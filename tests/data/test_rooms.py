@@ -112,3 +112,9 @@ def test_both_sides_of_the_split_have_each_type_equally_often(tmp_path: Path) ->
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small(tmp_path, **options)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_the_fewest_rooms_have_both_splits(tmp_path: Path, share: float) -> None:
+    data = Rooms(tmp_path, frames=12, views=1, frame_size=16, test_share=share)
+    assert (len(data.train), len(data.test)) == (6, 6)

@@ -90,7 +90,8 @@ class Rooms(Taskonomy):
             rooms_render.write_room(folder, number, self.views, self.frame_size, self.generation_seed)
         # Rounds of one room of each type go to one side as a whole, so that both sides have the types equally often.
         rounds = -(-self.rooms // len(SCENES))
-        test = {int((place + 0.5) / self.test_share) for place in range(max(1, round(self.test_share * rounds)))}
+        count = min(rounds - 1, max(1, round(self.test_share * rounds)))
+        test = {min(int((place + 0.5) / self.test_share), rounds - 1) for place in range(count)}
         lines = ["id,train,val,test"]
         for number in range(self.rooms):
             is_test = number // len(SCENES) in test
