@@ -98,7 +98,7 @@ def test_a_probe_larger_than_the_data_is_refused(tmp_path: Path) -> None:
         ("sal.samples=abc", "`sal.samples`"),
         ("sal.batch_size=1.5", "`sal.batch_size`"),
         ("sal.every_n_epochs=nan", "`sal.every_n_epochs`"),
-        ("sal.eps=abc", "`sal.eps`"),
+        ("sal.eps=abc", "`eps`"),
         ("sal.solver.tol=abc", "`tol`"),
         ("sal.solver.restarts=0.5", "`restarts`"),
         ("store.max_gb=much", "`store.max_gb`"),

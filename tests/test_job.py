@@ -122,10 +122,13 @@ def test_callbacks_that_log_go_without_a_logger_too(tmp_path: Path) -> None:
     assert len(run(job(tmp_path / "store", "callbacks=learning_rate"), folder=tmp_path)["epochs"]) == 2
 
 
-def test_an_epoch_that_a_limit_cuts_short_is_neither_measured_nor_told(tmp_path: Path) -> None:
+def test_an_epoch_that_a_limit_cuts_short_does_not_count_and_a_shorter_run_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     limits = ("dataset.batch_size=20", "+trainer.max_steps=4")  # one epoch of three batches, and a batch
     result = run(job(tmp_path / "store", *limits), folder=tmp_path)
     assert (len(result["epochs"]), len(result["sal"])) == (1, 1)
+    assert "ended after 1 of 2 epochs" in caplog.text
 
 
 class Blur(Defense):

@@ -256,6 +256,14 @@ class _Run:
             self._revisit(trajectory, {})
         found = {name: History(entry.path) for name, entry in self.entries.items()}
         epochs = read_epochs(trajectory.path)
+        asked = self.stages.config.trainer.max_epochs
+        if len(epochs) < asked:
+            log.warning(
+                "%s: the training ended after %d of %d epochs; distances are over those that it and its reference have.",
+                self.title,
+                len(epochs),
+                asked,
+            )
         return MeasuredRun(
             epochs=epochs,
             measured={name: history.epochs for name, history in found.items()},

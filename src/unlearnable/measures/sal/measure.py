@@ -47,7 +47,7 @@ class SharpnessAwareLearnability(Measure):
         **probe: Any,
     ) -> None:
         super().__init__(**probe)
-        self.eps, self.steps = number("sal.eps", eps), whole("sal.steps", steps)
+        self.eps, self.steps = number("eps", eps), whole("steps", steps)
         check_balls([self.eps], norm, radius)
         self.solver = solver
         self.norm, self.radius, self.layers = norm, radius, layers
