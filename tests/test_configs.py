@@ -102,6 +102,8 @@ def test_every_set_of_callbacks_builds(name: str) -> None:
 
 @pytest.mark.parametrize("name", options("defense"))
 def test_every_defence_builds(name: str) -> None:
+    if name == "diffusion":  # needs a model: tests/defenses/test_diffusion.py
+        return
     instantiate(composed(f"defense={name}").defense)
 
 

@@ -1,4 +1,4 @@
-"""Every poison and every model of the groups goes the whole way by the smoke protocol."""
+"""Every poison, defence and model of the groups goes the whole way by the smoke protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from unlearnable.experiment import run
 
 #: Minutes on one core, or nearly.
 SLOW_POISONS = ("dc", "em_multi", "hypo", "rem")
+SLOW_DEFENSES = ("adversarial", "ueraser_max")
 SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small")
 #: What single options need besides.
 NEEDED = {
@@ -57,6 +58,12 @@ def test_every_poison_runs(poison: str, store: Path, tmp_path: Path) -> None:
 def test_an_imported_poison_runs(store: Path, tmp_path: Path) -> None:
     torch.save(torch.full((10, 3, 16, 16), 0.1), tmp_path / "perturbation.pt")
     smoke(store, tmp_path, "poison=folder", f"poison.path={tmp_path}/perturbation.pt")
+
+
+@pytest.mark.parametrize("defense", marked([name for name in options("defense") if name != "diffusion"], SLOW_DEFENSES))
+def test_every_defence_runs(defense: str, store: Path, tmp_path: Path) -> None:
+    shorter = ("defense.epochs=2",) if defense == "dvae" else ()
+    smoke(store, tmp_path, f"defense={defense}", "poison=lsp", "sal.samples=20", "steps=1", *shorter)
 
 
 @pytest.mark.parametrize("model", marked(options("model"), SLOW_MODELS))

@@ -90,7 +90,7 @@ def check_model(stages: Stages, data: DataModule) -> None:
     data.check(module.net)  # type: ignore[arg-type]
     module.configure_optimizers()  # wrong arguments of the optimizer or the schedule show here
     for name, measure in stages.measures.items():
-        there = len(data.train if measure.split == "train" else data.test)
+        there = len(data.test if measure.split == "test" else data.train)
         if measure.samples is not None and measure.samples > there:
             raise ValueError(
                 f"`{name}.samples` = {measure.samples}, but the {measure.split} split has {there} samples. "

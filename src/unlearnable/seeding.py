@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -16,3 +19,13 @@ def mix(seed: int, *parts: int) -> int:
 def generator(device: torch.device | str, seed: int, *parts: int) -> torch.Generator:
     """A fresh generator on `device`, seeded with `mix(seed, *parts)`."""
     return torch.Generator(device).manual_seed(mix(seed, *parts))
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Within the block the global generators, which libraries draw from, follow `generator`; then they are as before."""
+    device = generator.device
+    seed = int(torch.randint(2**62, (), generator=generator, device=device))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

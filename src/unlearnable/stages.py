@@ -114,9 +114,10 @@ class Stages:
     def purified(self, data: DataModule, title: str) -> DataModule:
         """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""
         if not self.defense.purifies:
-            return data
+            return data.defended(data.train, self.defense.at_test)
         key = {
             "defense": plain(self.config.defense),
+            "files": [file_digest(file) for file in self.defense.files],
             "data": data.train.fingerprint,
             "tasks": repr(data.tasks),
             "seed": self.config.seed,
@@ -135,10 +136,12 @@ class Stages:
                 progress=training.on_terminal(),
             )
             data.modality.write(folder, purified.inputs)
+            data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
         entry = self.store.obtain("purified", key, make, waiting=_waiting(f"the purification of {title}"))
-        return data.poisoned(data.train.replace(inputs=data.modality.read(entry.path)))
+        purified = data.train.replace(inputs=data.modality.read(entry.path))
+        return data.defended(purified, self.defense.at_test)
 
     def measured_run(
         self,
@@ -177,6 +180,8 @@ class Stages:
                 scheduler=instantiate(model.scheduler),
                 defense=self.defense,
                 seed=self.config.seed,
+                pretrained=model.pretrained,
+                tune=model.tune,
             )
 
     def trajectory_key(self, data: DataModule, *, callbacks: bool) -> dict[str, Any]:
@@ -190,12 +195,13 @@ class Stages:
         trainer = {name: value for name, value in plain(config.trainer).items() if name not in ("accelerator", "keep")}
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
+        pretrained = config.model.pretrained and Path(config.model.pretrained).expanduser()
         return {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
             "tasks": repr(data.tasks),
             "protocol": data.protocol,
-            "model": plain(config.model),
+            "model": {**plain(config.model), "pretrained": pretrained and file_digest(pretrained)},
             "task": plain(config.task),
             "defense": plain(config.defense),
             "trainer": trainer,
@@ -205,10 +211,13 @@ class Stages:
             "code": code_of(config.model, config.task, config.defense, watching, *_TRAINING, modality),
         }
 
-    def measure_key(self, name: str, trajectory: str) -> dict[str, Any]:
+    def measure_key(self, name: str, trajectory: str, data: DataModule) -> dict[str, Any]:
         """What a measure's results depend on: the digest of the trajectory, and the measure with its probe."""
         node = self._nodes[name]
-        return {"trajectory": trajectory, "measure": plain(node), "code": code_of(node, "unlearnable.data.module")}
+        key = {"trajectory": trajectory, "measure": plain(node), "code": code_of(node, "unlearnable.data.module")}
+        if self.measures[name].split == "undefended":  # the trajectory's digest has only what became of it
+            key["data"] = data.undefended.fingerprint
+        return key
 
 
 @dataclass
@@ -269,7 +278,7 @@ class _Run:
         name, *rest = waiting
         entry = self.stages.store.obtain(
             name,
-            self.stages.measure_key(name, digest_of(self.key)),
+            self.stages.measure_key(name, digest_of(self.key), self.data),
             lambda folder: self._collect(rest, {**making, name: folder}),
             waiting=_waiting(f"{name} of {self.title}"),
         )

@@ -115,3 +115,10 @@ def test_a_change_is_described_and_drawn(tmp_path: Path) -> None:
     assert (found["changed"], found["l0_max"], found["linf_max"]) == (0.25, 1, pytest.approx(10 / 255))
     assert Pixels().preview(clean, poisoned, tmp_path) == tmp_path / PREVIEW
     assert [path.name for path in tmp_path.iterdir()] == [PREVIEW]
+
+
+def test_images_reach_the_model_with_channels_last() -> None:
+    images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    made = Pixels().to_model(images)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(made, images / 255)

@@ -140,3 +140,13 @@ def test_ordinary_nets_leave_nothing_out(build: Callable[[], nn.Module]) -> None
 def test_a_model_without_weights_is_refused() -> None:
     with pytest.raises(ValueError, match="no convolution"):
         select_layers(nn.ReLU())
+
+
+def test_a_layer_keeps_its_memory_layout_while_it_has_other_weights() -> None:
+    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    (layer,) = select_layers(net)
+    before = net.weight.detach().clone()
+    with layer.at(layer.vector() + 1):
+        assert net.weight.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(net.weight.data, before + 1)
+    assert torch.equal(net.weight.data, before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.data.modality.base import Modality
-from unlearnable.data.samples import Samples, Targets
+from unlearnable.data.samples import Inputs, Samples, Targets
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -57,16 +57,19 @@ class Batches:
         samples: The samples, in their order.
         modality: What turns stored inputs into a model's.
         batch_size: Samples a batch; the last may be smaller.
+        change: What is then done to a model's inputs; None does nothing.
     """
 
     samples: Samples
     modality: Modality
     batch_size: int
+    change: Callable[[Inputs], Inputs] | None = None
 
     def __iter__(self) -> Iterator[tuple[Any, Targets]]:
         for rows in torch.arange(len(self.samples)).split(self.batch_size):
             inputs, targets = self.samples[rows]
-            yield self.modality.to_model(inputs), targets
+            inputs = self.modality.to_model(inputs)
+            yield inputs if self.change is None else self.change(inputs), targets
 
     def __len__(self) -> int:
         return -(-len(self.samples) // self.batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,13 @@ from unlearnable import seeding
 from unlearnable.data.batches import Batches, EpochBatches
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.pixels import Pixels
-from unlearnable.data.samples import Samples, Targets, stratified
+from unlearnable.data.samples import Inputs, Samples, Targets, stratified
 from unlearnable.data.targets import check_targets
 from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
+
+#: What can be measured on, see `DataModule.probe`.
+SPLITS = ("train", "undefended", "test")
 
 
 class DataModule(LightningDataModule, ABC):
@@ -64,6 +67,8 @@ class DataModule(LightningDataModule, ABC):
         self.seed = seed
         self._train: Samples | None = None
         self._test: Samples | None = None
+        self._undefended: Samples | None = None
+        self._at_test: Callable[[Inputs], Inputs] | None = None
 
     @abstractmethod
     def load(self) -> tuple[Samples, Samples]:
@@ -126,25 +131,43 @@ class DataModule(LightningDataModule, ABC):
         other._train, other._test = train, self.test
         return other
 
+    def defended(self, train: Samples, at_test: Callable[[Inputs], Inputs]) -> DataModule:
+        """This module as a defended model sees it.
+
+        Args:
+            train: The training set after the defence's `purify`.
+            at_test: What the defence makes of inputs at test time; the model does this to its test batches itself, and
+                here it is done to probes of the test set.
+        """
+        other = self.poisoned(train)
+        other._undefended, other._at_test = self.train, at_test
+        return other
+
+    @property
+    def undefended(self) -> Samples:
+        """The training set before the defence's `purify`, (poisoned) as it was published."""
+        return self.train if self._undefended is None else self._undefended
+
     def probe(self, samples: int | None, *, split: str = "train", batch_size: int = 256) -> Batches:
         """A fixed, stratified, unaugmented sample to measure on; the same rows for every poison and seed.
 
         Args:
             samples: How many; None takes the whole split.
-            split: `train` (the data the model is trained on, so poisoned if it is) or `test`.
+            split: `train` (the data the model is trained on, so poisoned if it is, and purified), `undefended` (before
+                the defence) or `test` (as a defended model sees it).
             batch_size: Samples a batch.
 
         Raises:
             ValueError: if there are fewer than `samples`.
         """
-        if split not in ("train", "test"):
-            raise ValueError(f"`split` must be 'train' or 'test'; got {split!r}.")
-        data = self.train if split == "train" else self.test
+        if split not in SPLITS:
+            raise ValueError(f"`split` must be one of {', '.join(SPLITS)}; got {split!r}.")
+        data = {"train": self.train, "undefended": self.undefended, "test": self.test}[split]
         if samples is not None:
             data = data.select(stratified(data.labels, samples))
         # Each batch has all classes, even if the source is sorted by class: solvers may begin on some batches only.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
-        return Batches(data.select(order), self.modality, batch_size)
+        return Batches(data.select(order), self.modality, batch_size, self._at_test if split == "test" else None)
 
     def check(self, net: nn.Module) -> None:
         """Refuses batches that this network cannot be trained on, before any training.

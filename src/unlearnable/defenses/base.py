@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
 
     from unlearnable.data.samples import Inputs, Samples, Targets
+    from unlearnable.tasks import Task
 
 
 class Defense:
@@ -19,6 +21,15 @@ class Defense:
 
     #: Whether `purify` does something: its result is then kept in the store.
     purifies: bool = False
+    #: Files that `purify` reads; what they hold is part of its result's key.
+    files: Sequence[Path] = ()
+
+    def setup(self, tasks: Mapping[str, Task]) -> None:
+        """Sees what the model is trained for, before anything else is asked of it.
+
+        Raises:
+            ValueError: if there is a task that it cannot be used with.
+        """
 
     def purify(
         self,
@@ -54,7 +65,7 @@ class Defense:
         """The batch's training loss in the place of the module's own; None leaves it to the module.
 
         Args:
-            module: Has `net` and `loss_functions`.
+            module: Has `net` and `objective`, what is descended on as a function of a batch's outputs and targets.
             batch: What `batch` returned.
             generator: As for `batch`.
         """

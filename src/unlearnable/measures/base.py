@@ -71,7 +71,7 @@ class Measure(ABC):
 
     Args:
         samples: Size of the probe; None takes the whole split.
-        split: `train`, the data the model is trained on, or `test`.
+        split: `train`, the data the model is trained on, `undefended`, these before the defence, or `test`.
         batch_size: Samples a batch of the probe.
         every_n_epochs: Measures after epochs n, 2n, …, counted from 1, and after the last.
     """
@@ -85,8 +85,11 @@ class Measure(ABC):
         what = self.name
         if samples is not None and samples < 1:
             raise ValueError(f"`{what}.samples` must be at least 1, or null for all; got {samples}.")
-        if split not in ("train", "test"):
-            raise ValueError(f"`{what}.split` must be 'train' (what the model is trained on) or 'test'; got {split!r}.")
+        if split not in ("train", "undefended", "test"):
+            raise ValueError(
+                f"`{what}.split` must be 'train' (what the model is trained on), 'undefended' (that before the defence) "
+                f"or 'test'; got {split!r}."
+            )
         if batch_size < 1:
             raise ValueError(f"`{what}.batch_size` must be at least 1; got {batch_size}.")
         if every_n_epochs < 1:

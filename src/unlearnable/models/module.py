@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from unlearnable import seeding
 from unlearnable.defenses import Defense, NoDefense
 from unlearnable.models.judging import TaskMetrics
 from unlearnable.models.multi_head import Backbone, MultiTaskNet, make_multi_task_net
+from unlearnable.models.pretrained import start_from
 from unlearnable.models.weighting import WEIGHTINGS, make_aggregator
 from unlearnable.options import Number
 from unlearnable.tasks import Classification, JointLoss, Task, TaskLoss, choose_tasks, of_task
@@ -39,9 +41,12 @@ class TaskModule(LightningModule):
             parameters, see `weighting.make_aggregator`. Heads follow their own loss.
         defense: What is done to training batches, to the training loss and to test inputs; None does nothing.
         seed: Of the defence's randomness, which depends on seed, epoch and batch alone.
+        pretrained: File with the weights that training starts from, see `pretrained.start_from`; None starts afresh.
+        tune: `all`, or `head` for a linear probe: everything but the head stays as it was pretrained.
 
     Raises:
-        ValueError: if the net's heads are not for the tasks, or weighting and aggregator do not go together.
+        ValueError: if the net's heads are not for the tasks, weighting and aggregator do not go together, the defence
+            cannot be used with a task, or the pretrained weights are of another network.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class TaskModule(LightningModule):
         aggregator: str | None = None,
         defense: Defense | None = None,
         seed: int = 0,
+        pretrained: str | Path | None = None,
+        tune: str = "all",
     ) -> None:
         super().__init__()
         if isinstance(net, MultiTaskNet) and set(net.heads) != set(tasks):
@@ -70,11 +77,15 @@ class TaskModule(LightningModule):
                 f"`task.aggregator` = {aggregator} combines gradients itself; it needs task.weighting=equal, "
                 f"got {weighting}."
             )
-        self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
+        start_from(net, pretrained, tune=tune)
+        # Channels last in memory, as the images are: forward and backward take a quarter to a third less time.
+        self.net = net.to(memory_format=torch.channels_last)
+        self.optimizer, self.scheduler = optimizer, scheduler
         self.tasks = dict(tasks)
         self.weighting = WEIGHTINGS[weighting](list(tasks))
         self.aggregator: Any = None if aggregator is None else make_aggregator(aggregator, len(tasks))
         self.defense, self.seed = defense or NoDefense(), seed
+        self.defense.setup(self.tasks)
         classes = {name: task for name, task in tasks.items() if isinstance(task, Classification)}
         self.train_metrics = nn.ModuleDict({name: TaskMetrics(task) for name, task in classes.items()})
         self.test_metrics = nn.ModuleDict({name: TaskMetrics(task) for name, task in tasks.items()})
@@ -87,6 +98,10 @@ class TaskModule(LightningModule):
         """Task → its loss on a batch's outputs and targets; with several tasks also their sum, `joint`."""
         losses = self._task_losses
         return losses if len(losses) == 1 else {**losses, JOINT: JointLoss(losses)}
+
+    def objective(self, outputs: Any, targets: Any) -> Tensor:
+        """What is descended on, of a batch's outputs and targets: the tasks' losses, weighted."""
+        return self.weighting({task: loss(outputs, targets) for task, loss in self._task_losses.items()})
 
     @property
     def task_nets(self) -> Mapping[str, nn.Module]:
@@ -146,9 +161,11 @@ class TaskModule(LightningModule):
     @torch.no_grad()
     def _look(self, inputs: Any, targets: Any) -> tuple[Any, dict[str, Tensor]]:
         """Outputs and losses for the logs alone: in eval mode, so that statistics of batches stay as they are."""
+        training = [part for part in self.net.modules() if part.training]  # a linear probe's features are not
         self.net.eval()
         outputs = self.net(inputs)
-        self.net.train()
+        for part in training:
+            part.training = True
         return outputs, {task: loss(outputs, targets) for task, loss in self._task_losses.items()}
 
     def _log_training(self, total: Tensor, losses: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
