@@ -82,7 +82,9 @@ def test_several_tasks_are_mixed_with_one_share_and_others_left_alone() -> None:
     assert isinstance(found, dict)
     assert found["untrained"] is labels
     torch.testing.assert_close(found["one"].max(1).values < 1, found["one"].max(1).values < 1)
-    torch.testing.assert_close(found["one"][:, :2] + found["one"][:, 2:], found["two"])  # classes c and c + 2 share a parity
+    torch.testing.assert_close(
+        found["one"][:, :2] + found["one"][:, 2:], found["two"]
+    )  # classes c and c + 2 share a parity
 
 
 def test_a_module_trains_on_mixed_batches() -> None:

@@ -23,7 +23,6 @@ from unlearnable.data.targets import check_targets
 from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
-
 #: What can be measured on, see `DataModule.probe`.
 SPLITS = ("train", "undefended", "test")
 

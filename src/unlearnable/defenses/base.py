@@ -24,7 +24,7 @@ class Defense:
     #: Files that `purify` reads; what they hold is part of its result's key.
     files: Sequence[Path] = ()
 
-    def setup(self, tasks: Mapping[str, Task]) -> None:  # noqa: B027
+    def setup(self, tasks: Mapping[str, Task]) -> None:
         """Sees what the model is trained for, before anything else is asked of it.
 
         Raises:

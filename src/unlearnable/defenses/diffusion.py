@@ -54,7 +54,9 @@ class Diffusion(Defense):
             raise ImportError("defense=diffusion needs diffusers: pip install 'unlearnable[diffusion]'.") from error
         self.steps = whole("defense.steps", steps, what="a number of steps")
         self.batch_size = whole("defense.batch_size", batch_size, what="a number of images")
-        self.files = sorted({file for folder in (self.net, self.scheduler) for file in folder.iterdir() if file.is_file()})
+        self.files = sorted(
+            {file for folder in (self.net, self.scheduler) for file in folder.iterdir() if file.is_file()}
+        )
 
     @override
     def purify(

@@ -56,9 +56,7 @@ class Mixing(Defense):
         return {name: mixed(name, target) if name in self.tasks else target for name, target in targets.items()}
 
 
-def class_shares(
-    target: Int64[Tensor, " n"] | Float[Tensor, "n k"], classes: int
-) -> Float[Tensor, "n k"]:
+def class_shares(target: Int64[Tensor, " n"] | Float[Tensor, "n k"], classes: int) -> Float[Tensor, "n k"]:
     """Class indices as shares: 1 for the class, all zero where there is none (−1); shares stay as they are."""
     if target.is_floating_point():
         return target

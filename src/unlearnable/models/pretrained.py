@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnable.models.heads import MultiTaskNet
@@ -68,13 +70,12 @@ def freeze_features(net: nn.Module) -> None:
 def _read(file: Path) -> Mapping[str, Tensor]:
     found: Any
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            found = load_file(file)
-        else:
-            found = torch.load(file, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        found = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, weights_only=True, map_location="cpu")
+        )
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(
             f"`model.pretrained`: {file} cannot be read as tensors alone ({error}). Save a state dict: "
             "torch.save(model.state_dict(), path)."
@@ -97,7 +98,9 @@ def _load(net: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
         "has, unlike this network,": [name for name in weights if name not in state],
         "has another shape of": [name for name in weights if name in state and name not in fitting],
     }
-    told = [f"{what} {_some(names)}" for what, found in wrong.items() if (names := [n for n in found if not _in_head(n)])]
+    told = [
+        f"{what} {_some(names)}" for what, found in wrong.items() if (names := [n for n in found if not _in_head(n)])
+    ]
     if told or not any(not _in_head(name) for name in fitting):
         raise ValueError(
             f"`model.pretrained`: the weights in {file} are of another network: the file {'; '.join(told) or 'is empty'}. "
