@@ -92,8 +92,9 @@ class DVAE(Defense):
         task = train.class_task
         if task is None:
             raise ValueError("D-VAE looks for the noise of a class, and the data have no class task.")
+        height, width = images_of(train.inputs).shape[2:]
         with seeding.drawing_from(seeding.generator("cpu", seed, turn)):
-            net = DisentanglingVAE(task.channels, width=self.width)
+            net = DisentanglingVAE(task.channels, (height, width), width=self.width)
         net = net.to(device).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
