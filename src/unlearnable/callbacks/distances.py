@@ -1,20 +1,24 @@
-"""β, learnable layers and UD every epoch, as a callback."""
+"""β, learnable layers, UD and the geometric distance every epoch, as a callback."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from unlearnable.callbacks.measuring import task_key
-from unlearnable.distances import learnability_threshold, learnable_layers
+from unlearnable.distances import UndefinedDistanceError, geometric_distance, learnability_threshold, per_epoch
 from unlearnable.measures.history import History
 
 
 class DistanceLog(Callback):
-    """Logs `ud/beta`, `ud/learnable_layers` and `ud/value` (the epoch's UD) from what SAL's callback measures.
+    """Logs `ud/beta`, `ud/learnable_layers`, `ud/value` (the epoch's UD) and `ud/geometric` from what SAL's callback measures.
+
+    Layers that are not finite in one of the two runs are left out of both, as in the result.
 
     It goes after that callback. Against a clean reference each epoch is logged as it ends. A clean run is its own
     reference: its β is known only at its end, and all of its epochs are logged then, on their own places of the `epoch`
@@ -55,19 +59,18 @@ class DistanceLog(Callback):
                     logger.log_metrics({**values, "epoch": epoch - 1})
 
     def _values(self, epoch: int, clean: Mapping[int, Mapping[str, np.ndarray]]) -> dict[str, float]:
-        """The epoch's figures of each task; NaN where there is no β, or no clean layer above it."""
+        """The epoch's figures of each task; NaN for what is undefined: the result says why."""
         values: dict[str, float] = {}
         tasks = self.history.epochs[epoch]
         for task, measured in tasks.items():
-            key = task_key("ud", task, tasks)
-            try:
+            beta = count = value = geometric = math.nan
+            own, reference = measured.values, clean[epoch][task]
+            with suppress(UndefinedDistanceError):
+                geometric = geometric_distance(own[None], reference[None])
+            with suppress(UndefinedDistanceError):
                 beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
-            except ValueError:  # SAL that is constant or not finite has no two clusters; the result says so
-                values |= dict.fromkeys((f"{key}/beta", f"{key}/learnable_layers", f"{key}/value"), float("nan"))
-                continue
-            count = float(learnable_layers(measured.values[None], beta)[0])
-            reference = float(learnable_layers(clean[epoch][task][None], beta)[0])
-            values[f"{key}/beta"] = beta
-            values[f"{key}/learnable_layers"] = count
-            values[f"{key}/value"] = count / reference if reference else float("nan")
+                count, _, value = per_epoch(own, reference, beta)
+            key = task_key("ud", task, tasks)
+            figures = {"beta": beta, "learnable_layers": float(count), "value": value, "geometric": geometric}
+            values |= {f"{key}/{name}": figure for name, figure in figures.items()}
         return values

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from unlearnable.report.chart import Axis, Box, Chart, Heat, Reference, Series
 from unlearnable.report.style import DIVERGING, SEQUENTIAL, Look
+from unlearnable.results.cells import figure
 from unlearnable.results.comparison import Comparison
 from unlearnable.results.records import Run, array
 
@@ -91,8 +92,7 @@ def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float]],
 
 
 def _first_runs(one: Comparison) -> list[Run]:
-    cells = sorted(one.methods, key=lambda cell: cell.ud)[:_MOST_MAPS]
-    return [min(cell.runs, key=lambda run: run.seed) for cell in cells]
+    return [min(cell.runs, key=lambda run: run.seed) for cell in one.methods[:_MOST_MAPS]]
 
 
 def _sal_maps(maps: Sequence[tuple[str, Map, Run]]) -> list[Chart]:
@@ -101,7 +101,7 @@ def _sal_maps(maps: Sequence[tuple[str, Map, Run]]) -> list[Chart]:
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
     charts = []
     for title, values, run in maps:
-        beta = float(run.result["beta"])
+        beta = figure(run.result, "beta")  # NaN if there is none
         heat = Heat(
             values.T,
             run.result["layers"],
