@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from unlearnable.report.conflict import draw_conflict
+from tests.results._sweeps import multi_task, result
+from unlearnable.report.pictures import draw_conflict
 
 
 def test_heat_maps_are_drawn_also_with_missing_numbers(tmp_path: Path) -> None:
-    matrix = np.array([[1.0, np.nan], [np.nan, 1.0]])
-    draw_conflict(tmp_path / "map.png", ["a", "b"], {"clean": matrix, "em": matrix}, title="t")
-    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    made = multi_task("em")
+    made["conflict"]["sal"][-1][0][1] = None
+    path = draw_conflict(made, tmp_path)
+    assert path is not None
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert draw_conflict(result("em"), tmp_path) is None

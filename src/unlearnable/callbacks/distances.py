@@ -44,33 +44,41 @@ class DistanceLog(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if self.clean is not None and epoch in self.history.epochs and epoch in self.clean:
-            pl_module.log_dict(self._values(epoch, self.clean), rank_zero_only=True)
+            pl_module.log_dict(epoch_figures(self._measured(epoch), self.clean, epoch), rank_zero_only=True)
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         whole = trainer.should_stop or self.epochs is None or trainer.current_epoch >= self.epochs
         if self.clean is None and self.history.epochs and whole and trainer.is_global_zero:
-            own = {
-                epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in self.history.epochs.items()
-            }
-            for epoch in sorted(own):
-                values = self._values(epoch, own)
+            own = {epoch: self._measured(epoch) for epoch in sorted(self.history.epochs)}
+            for epoch in own:
+                values = epoch_figures(own[epoch], own, epoch)
                 for logger in trainer.loggers:
                     logger.log_metrics({**values, "epoch": epoch - 1})
 
-    def _values(self, epoch: int, clean: Mapping[int, Mapping[str, np.ndarray]]) -> dict[str, float]:
-        """The epoch's figures of each task; NaN for what is undefined: the result says why."""
-        values: dict[str, float] = {}
-        tasks = self.history.epochs[epoch]
-        for task, measured in tasks.items():
-            beta = count = value = geometric = math.nan
-            own, reference = measured.values, clean[epoch][task]
-            with suppress(UndefinedDistanceError):
-                geometric = geometric_distance(own[None], reference[None])
-            with suppress(UndefinedDistanceError):
-                beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
-                count, _, value = per_epoch(own, reference, beta)
-            key = task_key("ud", task, tasks)
-            figures = {"beta": beta, "learnable_layers": float(count), "value": value, "geometric": geometric}
-            values |= {f"{key}/{name}": figure for name, figure in figures.items()}
-        return values
+    def _measured(self, epoch: int) -> dict[str, np.ndarray]:
+        return {task: one.values for task, one in self.history.epochs[epoch].items()}
+
+
+def epoch_figures(
+    sal: Mapping[str, np.ndarray], clean: Mapping[int, Mapping[str, np.ndarray]], epoch: int
+) -> dict[str, float]:
+    """What is logged of an epoch, task by task; NaN for what is undefined: the result says why.
+
+    Args:
+        sal: Task → SAL of the layers, `[L]`.
+        clean: Epoch → task → the same of the clean run, of all epochs for β.
+        epoch: The epoch, counted from 1.
+    """
+    values: dict[str, float] = {}
+    for task, own in sal.items():
+        reference = clean[epoch][task]
+        beta = count = value = geometric = math.nan
+        with suppress(UndefinedDistanceError):
+            geometric = geometric_distance(own[None], reference[None])
+        with suppress(UndefinedDistanceError):
+            beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
+            count, _, value = per_epoch(own, reference, beta)
+        figures = {"beta": beta, "learnable_layers": float(count), "value": value, "geometric": geometric}
+        values |= {f"{task_key('ud', task, sal)}/{name}": figure for name, figure in figures.items()}
+    return values

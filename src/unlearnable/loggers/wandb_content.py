@@ -20,8 +20,8 @@ def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
 
     columns = ["task", "epoch", "layer", "sal", "clean_sal", "beta", "learnable"]
     run.log({"sal/table": wandb.Table(columns=columns, data=sal_rows(result))})
-    for name, figure in draw_job(folder).items():
-        run.log({f"figures/{name}": wandb.Image(figure)})
+    for name, drawn in draw_job(folder).items():
+        run.log({f"figures/{name}": wandb.Image(drawn)})
 
 
 def summary_values(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,13 +111,19 @@ def _size(charts: Sequence[Chart], rows: int) -> tuple[float, float]:
     if first.heat is not None:
         names = max(len(chart.heat.rows) for chart in charts if chart.heat)
         if not first.heat.texts:
-            return (PAGE if len(charts) > 1 else COLUMN, 0.4 + rows * (0.5 + 0.085 * names))
+            height = 0.13 if _named(first.heat) else 0.085
+            return (PAGE if len(charts) > 1 else COLUMN, 0.4 + rows * (0.5 + height * names))
         if len(charts) == 1:
             return min(PAGE, 1.9 + 0.36 * len(first.heat.columns)), 1.3 + 0.34 * names
         return PAGE, rows * (1.0 + 0.28 * names) + 0.6
     if first.y.scale == "category":
         return COLUMN if len(charts) == 1 else PAGE, 0.9 + 0.24 * len(first.y.categories)
     return (COLUMN if len(charts) == 1 and len(first.x.categories) < 6 else PAGE), 2.4 * rows
+
+
+def _named(heat: Heat) -> bool:
+    """Whether every column has a name to be read, where numbers can be left out."""
+    return bool(heat.texts) or isinstance(heat.columns[0], str)
 
 
 def _draw(axes: Axes, chart: Chart, *, first_column: bool, last_row: bool) -> None:
@@ -252,11 +258,11 @@ def _heat(axes: Axes, heat: Heat, *, first_column: bool) -> None:
                 column, row, text, ha="center", va="center", fontsize=6, color=_ink(heat, heat.values[row, column])
             )
     axes.set_ylim(rows - 0.5, -0.5)
-    named = bool(heat.texts) or isinstance(heat.columns[0], str)
+    named = _named(heat)
     few = range(columns) if named else np.unique(np.linspace(0, columns - 1, min(columns, 4)).round().astype(int))
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "fontsize": 6} if named else {}
     axes.set_xticks(list(few), [str(heat.columns[place]) for place in few], **turned)
-    axes.set_yticks(range(rows), heat.rows if first_column else [], fontsize=6 if heat.texts else 4.5)
+    axes.set_yticks(range(rows), heat.rows if first_column else [], fontsize=6 if named else 4.5)
     axes.tick_params(length=1.5)
     axes.grid(visible=False)
     for spine in axes.spines.values():

@@ -101,29 +101,28 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         for axis in AXES[1:]
         if len({cell.first.axis(axis) for cell in cells}) > 1
     }
-    if any(cell.first.settings for cell in cells):
-        # Long where unlike experiments are put together.
-        axes["settings"] = lambda cell: Entry(cell.first.settings or "–", cell.first.settings)
     return {
         "method": lambda cell: Entry(cell.first.label, cell.first.label),
+        **axes,
         "UD": _value(UD),
         "UD, reported": _reported,
         "verdict": _verdict(UD),
-        "clean vs clean": lambda cell: (
-            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
-        ),
         "geometric": _value(GEOMETRIC),
         "geometric verdict": _verdict(GEOMETRIC),
         "seeds needed": _seeds_needed,
-        **axes,
-        "β": lambda cell: significant(cell.figure("beta")[0]),
-        "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
-        "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
-        "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
         "test acc": lambda cell: number(*cell.figure("test_acc"), percent=True),
         "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
         "test acc, APBench": _apbench,
         "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
+        "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
+        # Long where unlike experiments are put together.
+        "settings": lambda cell: Entry(cell.first.settings or "–", cell.first.settings),
+        "clean vs clean": lambda cell: (
+            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
+        ),
+        "β": lambda cell: significant(cell.figure("beta")[0]),
+        "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
+        "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
         "budget used": _budget,
         "seeds": lambda cell: Entry(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
         "minutes a job": lambda cell: number(cell.figure("seconds.total")[0] / 60, digits=1),

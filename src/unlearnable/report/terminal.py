@@ -156,9 +156,9 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
         "geometric": lambda cell: said(cell, GEOMETRIC),
         "its verdict": lambda cell: cell.short_verdict(GEOMETRIC),
         "its p": lambda cell: short(cell.p_value(GEOMETRIC)),
-        "train acc": lambda cell: pm(*cell.figure("train_acc")),
-        "test acc": lambda cell: pm(*cell.figure("test_acc")),
-        "peak": lambda cell: pm(*cell.figure("test_acc_peak")),
+        "train acc": lambda cell: pm(*cell.figure("train_acc"), digits=2),
+        "test acc": lambda cell: pm(*cell.figure("test_acc"), digits=2),
+        "peak": lambda cell: pm(*cell.figure("test_acc_peak"), digits=2),
     }
     if not any(cell.first.settings for cell in cells):
         del columns["settings"]

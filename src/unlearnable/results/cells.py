@@ -73,10 +73,10 @@ class Cell:
         return math.nan if found is None else found.value if isinstance(found, Spread) else found.mean
 
     def interval(self, distance: str) -> tuple[float, float]:
-        """Its 95 % interval, or UD's mean less and plus its standard deviation; NaN for one seed."""
+        """Its 95 % interval, or UD's mean less and plus its standard deviation; NaN for one seed, and for clean data."""
         found = self.of(distance)
         if isinstance(found, Spread):
-            return found.low, found.high
+            return (math.nan, math.nan) if self.is_clean else (found.low, found.high)
         return self.ud - self.ud_std, self.ud + self.ud_std
 
     def told(self, distance: str) -> bool | None:

@@ -100,10 +100,11 @@ def cell_row(cell: Cell) -> dict[str, Any]:
 
 def _spread_columns(name: str, cell: Cell, found: Spread) -> dict[str, Any]:
     """A distance over the seeds: itself, its 95 % interval, clean against clean, and the verdict."""
+    low, high = cell.interval(found.distance)
     return {
         name: found.value,
-        f"{name}_low": found.low,
-        f"{name}_high": found.high,
+        f"{name}_low": low,
+        f"{name}_high": high,
         f"{name}_clean_low": found.clean_low,
         f"{name}_clean_high": found.clean_high,
         f"{name}_p": cell.p_value(found.distance),

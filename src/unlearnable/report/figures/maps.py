@@ -83,7 +83,7 @@ def distribution(one: Comparison, looks: Mapping[str, Look]) -> Chart:
     return Chart(Axis(scale="category"), Axis("SAL", "log"), boxes=boxes, references=references, legend=False)
 
 
-def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float]], look: Look) -> Series:
+def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float | None]], look: Look) -> Series:
     """The mean over the seeds, ± standard deviation as a band; `rows` are the seeds, as long as the shortest."""
     length = min(len(epochs), *map(len, rows))
     values = np.array([row[:length] for row in rows], dtype=np.float64)

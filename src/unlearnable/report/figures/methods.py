@@ -93,7 +93,7 @@ def layers(one: Comparison) -> Chart | None:
         ratios,
         cells[0].first.result["layers"],
         [cell.first.label for cell in cells],
-        "SAL, poisoned / clean (dot: q < 0.05)",
+        "SAL ratio (dot: q < 0.05)",
         1 / furthest,
         furthest,
         logarithmic=True,
