@@ -218,7 +218,7 @@ def test_any_measure_is_shown_clean_beside_poisoned(tmp_path: Path) -> None:
     records, cells = read([write_sweep(tmp_path, *made)])
     build(tmp_path, records, cells)
     charts = json.loads(_unpacked((tmp_path / "report.html").read_text(), "figures-data"))["measure-0"]
-    clean, poisoned = charts[1][0]["data"][0], charts[1][1]["data"][0]
+    clean, poisoned = charts[0][0]["data"][0], charts[0][1]["data"][0]  # of ops, whose UD is lower
     assert clean["z"] == [[1.0, 1.0], [1.0, 1.0]]
     assert poisoned["z"] == [[2.0, 3.0], [-2.0, 4.0]]  # layers from the top, epochs to the right
     assert (poisoned["x"], poisoned["y"]) == (["2", "4"], ["a", "b"])

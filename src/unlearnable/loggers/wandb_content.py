@@ -11,7 +11,7 @@ from unlearnable.loggers.base import SweepInfo
 from unlearnable.report.pictures import draw_job
 from unlearnable.results.cells import figure
 from unlearnable.results.result import RESULT
-from unlearnable.results.rows import cell_row, job_rows
+from unlearnable.results.rows import cell_row, columns_of, job_rows
 
 
 def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
@@ -84,7 +84,7 @@ def log_report(run: Any, sweep: SweepInfo) -> None:
 
     for name, rows in (("jobs", job_rows(sweep.records)), ("methods", [cell_row(cell) for cell in sweep.cells])):
         if rows:
-            columns = list(dict.fromkeys(column for row in rows for column in row))
+            columns = columns_of(rows)
             data = [[finite(row.get(column)) for column in columns] for row in rows]
             run.log({name: wandb.Table(columns=columns, data=data, allow_mixed_types=True)})
     report = wandb.Artifact(f"report-{run.id}", type="report")

@@ -11,7 +11,7 @@ from unlearnable.results.rows import CALIBRATION, calibration_rows
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Shows and writes the calibration; returns the exit code."""
-    needs = "No setting has ten clean seeds to split into halves; sweep for example poison=clean seed=range(10)."
+    needs = "No setting has ten clean seeds to split into halves; sweep poison=clean seed=0,1,2,3,4,5,6,7,8,9."
     return show_and_write(
         arguments, file=CALIBRATION, description=__doc__, show=print_calibration, rows_of=calibration_rows, needs=needs
     )

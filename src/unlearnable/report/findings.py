@@ -9,7 +9,6 @@ from unlearnable.report.figures.methods import SHOWN
 from unlearnable.report.words import said, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison, stabilities
-from unlearnable.results.published import published
 from unlearnable.results.ranking import order, rank_correlation
 from unlearnable.results.records import Records
 
@@ -70,11 +69,7 @@ def _capital(text: str) -> str:
 
 
 def _reported(first: Comparison) -> Iterator[str]:
-    reported = {
-        cell.first.label: ud
-        for cell in first.methods
-        if (ud := published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud) is not None
-    }
+    reported = {cell.first.label: ud for cell in first.methods if (ud := cell.published.ud) is not None}
     if len(reported) > 1:
         ours = {name: first.distances()[name] for name in reported}
         agreement = rank_correlation(list(ours.values()), list(reported.values()))

@@ -51,7 +51,7 @@ def accuracy_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) 
     choices = []
     for one in compared:
         charts = [chart for name in methods.SHOWN if (chart := methods.accuracy(one, looks, name)) is not None]
-        if len(charts) < len(methods.SHOWN) or not one.methods:
+        if not charts or not one.methods:
             continue
         note = " ".join(correlation_text(one, name) for name in methods.SHOWN)
         choices.append(Choice(one.title, [replace(chart, title="") for chart in charts], note))

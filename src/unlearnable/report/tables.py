@@ -10,7 +10,6 @@ from unlearnable.report.layout import Column, Entry, Row, Table
 from unlearnable.report.words import pm, said
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
 from unlearnable.results.comparison import Comparison
-from unlearnable.results.published import Published, published
 from unlearnable.results.records import AXES, Failure, Records
 
 _Shown = Callable[[Cell], Entry]
@@ -52,7 +51,7 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
 
 def remarks(compared: Sequence[Comparison]) -> list[str]:
     """What is to be known of the published figures that the table shows."""
-    shown = {str(cell.first.result["poison"]): _published(cell) for one in compared for cell in one.methods}
+    shown = {str(cell.first.result["poison"]): cell.published for one in compared for cell in one.methods}
     texts = [
         f"The published test accuracy of {name} is not comparable: {found.unlike}."
         for name, found in sorted(shown.items())
@@ -133,17 +132,13 @@ def _axis(name: str) -> _Shown:
     return lambda cell: Entry(str(cell.first.axis(name)), str(cell.first.axis(name)))
 
 
-def _published(cell: Cell) -> Published:
-    return published(str(cell.first.result["dataset"]), str(cell.first.result["poison"]))
-
-
 def _reported(cell: Cell) -> Entry:
-    value = _published(cell).ud
+    value = cell.published.ud
     return Entry("–") if value is None else Entry(f"{value:.3f}, unverified", repr(value))
 
 
 def _apbench(cell: Cell) -> Entry:
-    found = _published(cell)
+    found = cell.published
     if found.test_acc is None:
         return Entry("–")
     shown = number(found.test_acc, percent=True)

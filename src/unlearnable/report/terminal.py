@@ -10,7 +10,7 @@ from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
 from unlearnable.results.records import AXES, Records
-from unlearnable.results.rows import calibration_rows, job_row, transfer_rows
+from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
 
-def print_sensitivity(cells: Sequence[Cell]) -> None:
+def print_sensitivity(cells: Sequence[Cell], _: Rows) -> None:
     """Both distances of every method under every setting, and how far the settings agree on the order."""
     from rich.table import Table
 
@@ -80,28 +80,26 @@ def print_sensitivity(cells: Sequence[Cell]) -> None:
                 )
 
 
-def print_calibration(cells: Sequence[Cell]) -> None:
+def print_calibration(_: Sequence[Cell], rows: Rows) -> None:
     """How often each distance's verdict is wrong on clean runs, and how often it finds a known ratio, in per cent."""
     from rich.table import Table
 
-    rows = calibration_rows(cells)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = columns_of(rows)
     table = Table(title="Clean halves against clean halves: share called different, in per cent (5 is due)")
     for name in columns:
         table.add_column(name.replace("_", " "), justify="left" if name in ("setting", "distance") else "right")
     for row in rows:
-        shares = {
-            name: f"{100 * value:.1f}" for name, value in row.items() if isinstance(value, float) and value == value
-        }
-        table.add_row(*(shares.get(name, short(row.get(name)) if name in row else "–") for name in columns))
+        values = [row.get(name) for name in columns]
+        table.add_row(
+            *(f"{100 * value:.1f}" if isinstance(value, float) and value >= 0 else short(value) for value in values)
+        )
     wide_console().print(table)
 
 
-def print_transfer(cells: Sequence[Cell]) -> None:
+def print_transfer(_: Sequence[Cell], rows: Rows) -> None:
     """UD on each target at each source's β."""
     from rich.table import Table
 
-    rows = transfer_rows(cells)
     methods = list(dict.fromkeys(row["poison"] for row in rows))
     table = Table(title="UD at the β of another setting")
     for name in ("measured", "β of", "on", *methods, "order's τ"):

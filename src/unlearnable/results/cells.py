@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unlearnable.distances import DistanceSpread, Spread, all_spreads, distance_spread
+from unlearnable.results.published import Published, published
 from unlearnable.results.records import Records, Run
 
 #: The distances that tables and figures show; `distances` of a result has more.
@@ -52,6 +53,11 @@ class Cell:
     def seeds(self) -> list[int]:
         """The seeds, ascending."""
         return sorted(run.seed for run in self.runs)
+
+    @property
+    def published(self) -> Published:
+        """What papers give for its method on its data set."""
+        return published(str(self.first.result["dataset"]), str(self.first.result["poison"]))
 
     @property
     def ud(self) -> float:

@@ -14,7 +14,6 @@ from unlearnable.distances.calibration import LEAST_SEEDS
 from unlearnable.files import write_atomically
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
 from unlearnable.results.comparison import comparisons, stabilities, transferred_orders, transfers
-from unlearnable.results.published import published
 from unlearnable.results.records import AXES, Records, Run, natural_order
 
 SUMMARY, AGGREGATES = "summary.csv", "aggregates.csv"
@@ -92,7 +91,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         **more,
         **{name: mean for name, (mean, _) in figures.items()},
         **{f"{name}_std": deviation for name, (_, deviation) in figures.items()},
-        "ud_as_reported_unverified": published(str(first.axis("dataset")), str(first.axis("poison"))).ud,
+        "ud_as_reported_unverified": cell.published.ud,
         "metric": first.result.get("metric", ""),
         "seconds": cell.figure("seconds.total")[0],
     }
@@ -184,9 +183,14 @@ def write_tables(folder: Path, records: Records, cells: Sequence[Cell]) -> list[
         (TRANSFER, transfer_rows(cells)),
     ):
         if rows:
-            write_csv(folder / name, list(dict.fromkeys(column for row in rows for column in row)), rows)
+            write_csv(folder / name, columns_of(rows), rows)
             written.append(folder / name)
     return written
+
+
+def columns_of(rows: Rows) -> list[str]:
+    """The columns that some row has, in their order."""
+    return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

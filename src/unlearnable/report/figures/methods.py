@@ -12,7 +12,6 @@ from unlearnable.report.chart import Axis, Chart, Heat, Reference, Series, decad
 from unlearnable.report.style import DIVERGING, PUBLISHED, SEED, Look
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison
-from unlearnable.results.published import published
 
 #: The distances that figures show, in their order, and how they are called.
 SHOWN: Mapping[str, str] = {UD: "UD", GEOMETRIC: "geometric distance"}
@@ -30,15 +29,15 @@ def axis_of(distance: str, cells: Sequence[Cell], more: str = "") -> Axis:
 
 def distances(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> Chart:
     """A distance per method, lowest UD first, with its bars, each seed, clean against clean, and UD as reported."""
-    shown = [cell for cell in one.methods if cell.of(distance)]
-    names = [cell.first.label for cell in one.methods]
+    shown = one.methods
+    names = [cell.first.label for cell in shown]
     seeds = [
         (cell.first.label, seed, value)
         for cell in shown
         if (found := cell.of(distance)) is not None
         for seed, value in found.by_seed.items()
     ]
-    reported = [(cell.first.label, ud) for cell in shown if (ud := reported_ud(cell)) is not None and distance == UD]
+    reported = [(cell.first.label, ud) for cell in shown if (ud := cell.published.ud) is not None and distance == UD]
     series = [
         Series(
             "one seed",
@@ -50,8 +49,8 @@ def distances(one: Comparison, looks: Mapping[str, Look], distance: str = UD) ->
         Series(
             BARS[distance],
             [cell.value(distance) for cell in shown],
-            [cell.first.label for cell in shown],
-            [looks[cell.first.label] for cell in shown],
+            names,
+            [looks[name] for name in names],
             x_range=[cell.interval(distance) for cell in shown],
             notes=[cell.verdict(distance) for cell in shown],
         ),
@@ -109,10 +108,10 @@ def layers(one: Comparison) -> Chart | None:
 
 def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> Chart | None:
     """A distance against test accuracy after the last epoch, each method a point with its bars."""
-    shown = [cell for cell in one.cells if cell.of(distance) and math.isfinite(cell.figure("test_acc")[0])]
+    shown = [cell for cell in one.cells if cell.spreads and math.isfinite(cell.figure("test_acc")[0])]
     if not shown:
         return None
-    points = [_point(cell, looks, distance) for cell in shown]
+    points = [_point(cell, looks, distance) for cell in shown if math.isfinite(cell.value(distance))]
     clean = one.cells[0].figure("clean_test_acc")[0]
     if not any(cell.is_clean for cell in shown) and math.isfinite(clean):
         points.append(Series("clean", [clean], [1.0], looks["clean"], labels=["clean"]))
@@ -129,11 +128,6 @@ def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> 
         title=title,
         legend=False,
     )
-
-
-def reported_ud(cell: Cell) -> float | None:
-    """The published UD of a cell's method on its data set."""
-    return published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud
 
 
 def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: str = UD) -> Chart:
