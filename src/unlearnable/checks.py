@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from unlearnable.identity import plain
+
 if TYPE_CHECKING:
     import torch
 
@@ -19,15 +21,24 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 #: Option → (test of its value, the rule in words).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
-        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v > 0,
+        lambda v: _finite(v) and v > 0,
         "a finite number above 0: SAL's radius, relative to the norm of a layer's weights (the paper's is 0.05)",
     ),
     "steps": (lambda v: _whole(v) and v >= 1, "a whole number of SAL steps, at least 1 (the paper's is 10)"),
     "seed": (lambda v: _whole(v) and 0 <= v < 2**31, "a whole number from 0 to 2³¹ − 1"),
     "trainer.max_epochs": (lambda v: _whole(v) and v >= 1, "a whole number of epochs, at least 1"),
+    "target_ud": (lambda v: v is None or _finite(v), "a finite number, or null"),
+    **{
+        f"model.optimizer.{name}": (lambda v: v is None or (_finite(v) and v >= 0), "a finite number, at least 0")
+        for name in ("lr", "momentum", "weight_decay")  # PyTorch lets NaN and true pass
+    },
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
@@ -54,24 +65,31 @@ def check_trainer(config: DictConfig) -> torch.device:
     Raises:
         ValueError: if the accelerator is not there or an argument is wrong.
     """
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from hydra.errors import InstantiationException
+    from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
     from unlearnable.stages import build_trainer
     from unlearnable.training import quiet
 
-    accelerator = config.trainer.accelerator
     try:
         with quiet():
             trainer = build_trainer(config, logger=False, enable_checkpointing=False)
-    except MisconfigurationException as error:
+    except Exception as error:  # Lightning raises many kinds, as do the libraries that accelerators need
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        given = ", ".join(f"{name}={value}" for name, value in plain(config.trainer).items() if name != "_target_")
         raise ValueError(
-            f"`trainer.accelerator` = {accelerator} cannot be used here: {error} "
-            "Use trainer.accelerator=auto (what is there) or cpu."
+            f"The Trainer cannot be made with trainer: {given}. {str(cause).strip() or type(cause).__name__} "
+            "Usual are trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
         ) from error
     if trainer.world_size > 1:
         raise ValueError(
             f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "
             "trainer.devices=1; hydra/launcher=joblib runs the jobs of a sweep side by side."
+        )
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ValueError(
+            f"`trainer.strategy` = {config.trainer.strategy} starts another process to train in; a job runs in one. "
+            "Leave it out."
         )
     return trainer.strategy.root_device
 
@@ -86,10 +104,16 @@ def check_model(stages: Stages, data: DataModule) -> None:
     """
     from unlearnable.callbacks.measuring import measure_module
 
-    module = stages.make_module(data).to(stages.device)
+    try:
+        module = stages.make_module(data).to(stages.device)
+    except (TypeError, RuntimeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"The network cannot be built by `model.net` = {plain(stages.config.model.net)}: {type(error).__name__}: {error}"
+        ) from error
     data.check(module.net)  # type: ignore[arg-type]
     module.configure_optimizers()  # wrong arguments of the optimizer or the schedule show here
     for name, measure in stages.measures.items():
+        measure.due(stages.config.trainer.max_epochs, stages.config.trainer.max_epochs)
         there = len(data.test if measure.split == "test" else data.train)
         if measure.samples is not None and measure.samples > there:
             raise ValueError(

@@ -86,8 +86,11 @@ def existing_file(name: str, value: str | Path, *, what: str) -> Path:
     """Returns the path of a file that is there; `~` stands for the home folder.
 
     Raises:
+        ValueError: if it is no path.
         FileNotFoundError: if there is none; the message names the argument and `what` it is to hold.
     """
+    if not isinstance(value, str | Path):
+        raise ValueError(f"`{name}` must name a file with {what}; got {value!r}.")
     path = Path(value).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"`{name}` must name a file with {what}; {path} is not there.")

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
+from unlearnable.options import Number, number, switch
 
 _MANIFEST = "entry.json"
 _SECONDS = ".seconds"
@@ -84,11 +85,12 @@ class Store:
             used in the last hour or by this process; None keeps all.
     """
 
-    def __init__(self, root: str | Path, *, reuse: bool = True, max_gb: float | None = None) -> None:
-        if max_gb is not None and not max_gb > 0:
-            raise ValueError(f"`store.max_gb` must be positive, or null for no limit; got {max_gb}.")
+    def __init__(self, root: str | Path, *, reuse: bool = True, max_gb: Number | None = None) -> None:
         self.root = Path(root).expanduser().absolute()
-        self.reuse, self.max_gb = reuse, max_gb
+        self.reuse = switch("store.reuse", reuse)
+        self.max_gb = None
+        if max_gb is not None:
+            self.max_gb = number("store.max_gb", max_gb, above=0, what="a size in 10⁹ bytes, or null for no limit")
 
     def find(self, kind: str, key: Any) -> Entry | None:
         """The entry for `key`, all of its files checked; None if there is none (or none that may be reused).

@@ -80,11 +80,13 @@ def stored_values(data: bytes, where: str, *, codes: bool = False) -> np.ndarray
 @contextmanager
 def _opened(data: bytes, where: str) -> Iterator[Any]:
     """The image, its pixels loaded."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{where}: not a readable image (its format is none that is known).") from error
     except (*_FAULTS, Image.DecompressionBombError) as error:
         raise ValueError(f"{where}: not a readable image ({error}).") from error
     with image:

@@ -47,6 +47,8 @@ def read_split(
     tables = [_read_table(file, label_columns) for file in files]
     names = class_names or tables[0].stored_names or _own_names(tables)
     labels = torch.cat([_labels(table, names) for table in tables])
+    if not len(labels):
+        raise ValueError(f"{', '.join(str(table.file) for table in tables)}: there are no rows.")
     rows = torch.arange(len(labels)) if subset is None else stratified(labels, subset, what=what)
     images: list[Tensor] = []
     start = 0

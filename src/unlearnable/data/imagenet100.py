@@ -22,7 +22,7 @@ from unlearnable.identity import code_of
 from unlearnable.options import Number, number, whole
 from unlearnable.store import Store
 
-_SUFFIXES = (".jpeg", ".jpg", ".png")
+_SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class ImageNet100(ImageDataModule):

@@ -19,7 +19,7 @@ from unlearnable.data.batches import Batches, EpochBatches
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.samples import Inputs, Samples, Targets, stratified
-from unlearnable.data.targets import check_targets
+from unlearnable.data.targets import check_targets, warn_of_absent_classes
 from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
@@ -85,11 +85,13 @@ class DataModule(LightningDataModule, ABC):
     def setup(self, stage: str | None = None) -> None:
         if self._train is None:
             train, test = (self._with_tasks(samples) for samples in self.load())
-            self.modality.check(train.tasks)
+            self.modality.check(train.tasks, train.inputs)
             for samples, split in ((train, "training"), (test, "test")):
                 check_targets(samples, split)
             self._train = _part(train, self.subset, "dataset.subset")
             self._test = _part(test, self.test_subset, "dataset.test_subset")
+            for samples, split in ((self._train, "training"), (self._test, "test")):
+                warn_of_absent_classes(samples, split)
 
     def _with_tasks(self, samples: Samples) -> Samples:
         if samples.tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from unlearnable.data.samples import Samples
 from unlearnable.tasks import Classification, Segmentation
+
+log = logging.getLogger(__name__)
 
 
 def read_labels(
@@ -79,6 +82,23 @@ def check_targets(samples: Samples, split: str) -> None:
                 f"(sample {row}, counted from 0); labels go from 0 to {task.channels - 1}"
                 f"{', and none may be missing' if alone else ', with −1 where there is none'}."
             )
+
+
+def warn_of_absent_classes(samples: Samples, split: str) -> None:
+    """Says which classes of the first class task a split has no sample of: accuracies leave them out."""
+    task = samples.class_task
+    if task is None:
+        return
+    absent = sorted(set(range(task.channels)) - set(samples.labels.unique().tolist()))
+    if absent:
+        log.warning(
+            "The %s set of %d samples has none of %d of the %d classes (%s).",
+            split,
+            len(samples),
+            len(absent),
+            task.channels,
+            f"{', '.join(map(str, absent[:5]))}{', …' if len(absent) > 5 else ''}",
+        )
 
 
 def check_learnable(train: Samples) -> None:

@@ -215,7 +215,7 @@ def start_run(
     import wandb
 
     server = os.environ.get("WANDB_BASE_URL")
-    wanted = (os.environ.get("WANDB_MODE") or "online") if mode == "auto" else mode
+    wanted = _mode_of_environment() if mode == "auto" else mode
     if mode == "auto" and wanted == "online" and server in _unreachable:
         wanted = "offline"
     options: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": _INIT_SECONDS, **settings}
@@ -246,6 +246,13 @@ def start_run(
             wandb.teardown()  # else the id stays in use by the run that did not start
             log.info("Weights & Biases is offline: %s", str(error).partition("\n")[0])
             return wandb.init(**arguments, mode="offline")
+
+
+def _mode_of_environment() -> str:
+    """What `WANDB_MODE` says, or W&B's older `WANDB_DISABLED`; online if neither says anything."""
+    if os.environ.get("WANDB_DISABLED", "").strip().lower() in ("true", "1", "yes", "on"):
+        return "disabled"
+    return os.environ.get("WANDB_MODE", "").strip().lower() or "online"
 
 
 @contextmanager

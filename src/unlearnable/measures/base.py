@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from unlearnable.files import finite
+from unlearnable.options import Number, whole
 
 #: Mean loss of a batch from (outputs, targets).
 Loss = Callable[[Any, Any], Tensor]
@@ -80,22 +81,25 @@ class Measure(ABC):
     name: ClassVar[str]
 
     def __init__(
-        self, *, samples: int | None = 512, split: str = "train", batch_size: int = 128, every_n_epochs: int = 1
+        self,
+        *,
+        samples: Number | None = 512,
+        split: str = "train",
+        batch_size: Number = 128,
+        every_n_epochs: Number = 1,
     ) -> None:
         what = self.name
-        if samples is not None and samples < 1:
-            raise ValueError(f"`{what}.samples` must be at least 1, or null for all; got {samples}.")
         if split not in ("train", "undefended", "test"):
             raise ValueError(
                 f"`{what}.split` must be 'train' (what the model is trained on), 'undefended' (that before the defence) "
                 f"or 'test'; got {split!r}."
             )
-        if batch_size < 1:
-            raise ValueError(f"`{what}.batch_size` must be at least 1; got {batch_size}.")
-        if every_n_epochs < 1:
-            raise ValueError(f"`{what}.every_n_epochs` must be at least 1; got {every_n_epochs}.")
-        self.samples, self.split, self.batch_size = samples, split, batch_size
-        self.every_n_epochs = every_n_epochs
+        self.samples = (
+            None if samples is None else whole(f"{what}.samples", samples, what="a whole number, or null for all")
+        )
+        self.split = split
+        self.batch_size = whole(f"{what}.batch_size", batch_size)
+        self.every_n_epochs = whole(f"{what}.every_n_epochs", every_n_epochs)
 
     def due(self, epoch: int, last: int) -> bool:
         """Whether it measures after `epoch` of a run of `last` epochs, both counted from 1."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from unlearnable.measures.base import Context, Loss, Measure, Measured
+from unlearnable.options import Number, whole
 from unlearnable.probing.layers import Layer, LayerChoice, flatten, select_layers
 from unlearnable.probing.probe import LossFn, Point, probing
 from unlearnable.probing.state import unwrapped
@@ -32,11 +33,9 @@ class Criticality(Measure):
 
     name = "criticality"
 
-    def __init__(self, *, to_epoch: int = 0, layers: LayerChoice = "weights", **probe: Any) -> None:
+    def __init__(self, *, to_epoch: Number = 0, layers: LayerChoice = "weights", **probe: Any) -> None:
         super().__init__(**probe)
-        if to_epoch < 0:
-            raise ValueError(f"`criticality.to_epoch` must be at least 0, the initialisation; got {to_epoch}.")
-        self.to_epoch, self.layers = to_epoch, layers
+        self.to_epoch, self.layers = whole("criticality.to_epoch", to_epoch, at_least=0), layers
 
     @override
     def due(self, epoch: int, last: int) -> bool:

@@ -16,6 +16,7 @@ from torch import nn
 from typing_extensions import override
 
 from unlearnable.measures.base import Context, Loss, Measure, Measured
+from unlearnable.options import Number, whole
 from unlearnable.probing.layers import Layer, LayerChoice, select_layers
 from unlearnable.probing.probe import LossFn, Probe, probing
 from unlearnable.probing.state import unwrapped
@@ -45,18 +46,23 @@ class HessianTrace(Measure):
     name = "hessian_trace"
 
     def __init__(
-        self, *, products: int = 15, steps: int = 10, layers: LayerChoice = "weights", seed: int = 0, **probe: Any
+        self,
+        *,
+        products: Number = 15,
+        steps: Number = 10,
+        layers: LayerChoice = "weights",
+        seed: Number = 0,
+        **probe: Any,
     ) -> None:
         super().__init__(**probe)
         if importlib.util.find_spec(_LIBRARY) is None:
             raise ImportError(
                 "`hessian_trace` needs the package hessian-eigenthings: pip install 'unlearnable[hessian]'."
             )
-        if products < 6:
-            raise ValueError(f"`hessian_trace.products` must be at least 6; got {products}.")
-        if steps < 1:
-            raise ValueError(f"`hessian_trace.steps` must be at least 1; got {steps}.")
-        self.products, self.steps, self.layers, self.seed = products, steps, layers, seed
+        self.products = whole("hessian_trace.products", products, at_least=6)
+        self.steps = whole("hessian_trace.steps", steps)
+        self.seed = whole("hessian_trace.seed", seed, at_least=0)
+        self.layers = layers
 
     @override
     def cheap(self) -> HessianTrace:

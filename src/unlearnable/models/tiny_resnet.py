@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unlearnable.options import whole
+
 
 class _Block(nn.Module):
     """Basic residual block (He et al., 2016): two 3×3 convolutions and a shortcut."""
@@ -42,6 +44,7 @@ class TinyResNet(nn.Module):
 
     def __init__(self, num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> None:
         super().__init__()
+        width, stem_stride = whole("width", width), whole("stem_stride", stem_stride)
         self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = nn.Sequential(_Block(width, width, 1))

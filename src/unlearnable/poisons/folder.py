@@ -15,6 +15,7 @@ from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.training_set import TrainingSet, images_of
 from unlearnable.poisons.imports.array_files import ARRAY_SUFFIXES, load_array
 from unlearnable.poisons.imports.image_files import (
+    SUFFIXES,
     check_labels,
     image_files,
     labelled_files,
@@ -90,7 +91,7 @@ class Folder(Poison):
         self.check(samples)
         data = TrainingSet(samples, seed, torch.device("cpu"), progress, work_dir)
         poisoned = self._read(data)
-        _warn_if_large(data.images, poisoned, self.path)
+        _warn_of_change(data.images, poisoned, self.path)
         return samples.replace(inputs=poisoned)
 
     def _read(self, data: TrainingSet) -> Tensor:
@@ -139,16 +140,26 @@ def _tell(path: Path) -> Format:
         return "pngs"
     if any(sub.is_dir() and image_files(sub) for sub in path.iterdir()):
         return "imagefolder"
-    raise ValueError(f"`path`: {path} holds no images and no parquet files; see docs/import.md for the formats.")
+    found = sorted(file.name for file in path.iterdir())
+    raise ValueError(
+        f"`path`: {path} holds no images ({', '.join(SUFFIXES)}), no class folders with images and no parquet files, but "
+        f"{', '.join(found[:5]) or 'nothing'}{', …' if len(found) > 5 else ''}; docs/import.md has the formats."
+    )
 
 
-def _warn_if_large(clean: Tensor, poisoned: Tensor, path: Path) -> None:
-    """Warns of images that are changed beyond any usual budget, which often are other images' poisons.
+def _warn_of_change(clean: Tensor, poisoned: Tensor, path: Path) -> None:
+    """Warns of images that are not changed at all, or beyond any usual budget, which often are other images' poisons.
 
     A pixel of a hundred may change by more: the few pixels of ℓ0 poisons do. Looked at is a sample of 2,048 images.
     """
     rows = torch.linspace(0, len(clean) - 1, min(2048, len(clean))).long()
     change = (poisoned[rows].to(torch.int16) - clean[rows].to(torch.int16)).abs().amax(1).flatten(1)
+    if not change.any():
+        log.warning(
+            "%s changes no image by as much as 1/255, so the training is one on clean data. Noise is read in grey levels, "
+            "or on the [0, 1] scale if no value is above one.",
+            path,
+        )
     beyond = (change > _LARGE).float().mean(1) > 0.01
     if beyond.float().mean() > 0.5:
         log.warning(

@@ -24,8 +24,10 @@ class Modality(ABC):
         """What training depends on: part of a trajectory's key."""
         return {}
 
-    def check(self, tasks: Mapping[str, Task | type[Task]]) -> None:  # noqa: B027 - nothing to check by default
-        """Checks its options against what the targets are for, given as tasks or as their kinds.
+    def check(  # noqa: B027 - nothing to check by default
+        self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None
+    ) -> None:
+        """Checks its options against what the targets are for, given as tasks or as their kinds, and the stored inputs.
 
         Raises:
             ValueError: if they do not go together.

@@ -50,7 +50,13 @@ class Pixels(Modality):
         return {"crop": self.crop, "flip": self.flip}
 
     @override
-    def check(self, tasks: Mapping[str, Task | type[Task]]) -> None:
+    def check(self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None) -> None:
+        side = self.crop + 1 if inputs is None else min(_images(inputs).shape[-2:])
+        if self.crop >= side:
+            raise ValueError(
+                f"`dataset.crop` = {self.crop} would move images of {side} pixels out of sight; give a padding below that "
+                "(4 is usual for 32 pixels)."
+            )
         dense = [name for name, task in tasks.items() if task.dense]
         if self.crop and dense:
             raise ValueError(

@@ -18,7 +18,7 @@ from unlearnable.measures.sal.ball import ball_around, check_balls
 from unlearnable.measures.sal.distributed import shares, solve_shared
 from unlearnable.measures.sal.sal import Sal
 from unlearnable.measures.sal.solvers import Problem, Solver, solver_named
-from unlearnable.measures.sal.solvers.base import check_count
+from unlearnable.options import Number, number, whole
 from unlearnable.probing.layers import LayerChoice, select_layers
 from unlearnable.probing.probe import AccuracyFn, LossFn, Probe, Reading, probing
 from unlearnable.probing.state import unwrapped
@@ -26,7 +26,7 @@ from unlearnable.probing.state import unwrapped
 
 @overload
 def measure_sal(
-    model: nn.Module, loss_fn: LossFn, batches: Iterable[Any], *, eps: float = ..., **options: Any
+    model: nn.Module, loss_fn: LossFn, batches: Iterable[Any], *, eps: Number = ..., **options: Any
 ) -> Sal: ...
 @overload
 def measure_sal(
@@ -37,7 +37,7 @@ def measure_sal(
     loss_fn: LossFn,
     batches: Iterable[Any],
     *,
-    eps: float | Sequence[float] = 0.05,
+    eps: Number | Sequence[float] = 0.05,
     steps: int = 10,
     solver: str | Solver = "fast",
     norm: str = "l2",
@@ -85,9 +85,10 @@ def measure_sal(
         ValueError: If an argument is out of range, the model has no such layers, or the batches are empty, not
             re-iterable or change between passes.
     """
-    sizes = tuple(float(size) for size in ([eps] if isinstance(eps, int | float) else eps))
+    given = [eps] if isinstance(eps, int | float | str) else eps
+    sizes = tuple(number("eps", size) for size in given)
     check_balls(sizes, norm, radius)
-    check_count("steps", steps, 1)
+    steps = whole("steps", steps)
     if origin_loss is not None and not math.isfinite(origin_loss):
         raise ValueError(f"`origin_loss` must be a finite number or None; got {origin_loss}.")
     if isinstance(solver, str):
@@ -119,7 +120,7 @@ def measure_sal(
             "and counts them.",
             stacklevel=2,
         )
-    return results[0] if isinstance(eps, int | float) else results
+    return results[0] if isinstance(eps, int | float | str) else results
 
 
 def _result(

@@ -13,7 +13,7 @@ from unlearnable.measures.base import Context, Loss, Measure, Measured
 from unlearnable.measures.sal.ball import check_balls
 from unlearnable.measures.sal.definition import measure_sal
 from unlearnable.measures.sal.solvers import Solver
-from unlearnable.measures.sal.solvers.base import check_count
+from unlearnable.options import Number, number, whole
 from unlearnable.probing.layers import LayerChoice
 
 
@@ -39,17 +39,17 @@ class SharpnessAwareLearnability(Measure):
         self,
         *,
         solver: Solver,
-        eps: float = 0.05,
-        steps: int = 10,
+        eps: Number = 0.05,
+        steps: Number = 10,
         norm: str = "l2",
         radius: str = "relative",
         layers: LayerChoice = "weights",
         **probe: Any,
     ) -> None:
         super().__init__(**probe)
-        check_balls([eps], norm, radius)
-        check_count("steps", steps, 1)
-        self.solver, self.eps, self.steps = solver, eps, steps
+        self.eps, self.steps = number("sal.eps", eps), whole("sal.steps", steps)
+        check_balls([self.eps], norm, radius)
+        self.solver = solver
         self.norm, self.radius, self.layers = norm, radius, layers
 
     @override

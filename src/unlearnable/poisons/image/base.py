@@ -55,6 +55,10 @@ class ImagePoison(Poison):
         self.fraction: float | list[int]
         if isinstance(fraction, (int, float, str)):
             self.fraction = number("fraction", fraction, above=0, at_most=1)
+        elif not isinstance(fraction, Sequence):
+            raise ValueError(
+                f"`fraction` must be a share, above 0 and at most 1, or a list of classes; got {fraction!r}."
+            )
         else:
             self.fraction = [whole("fraction", label, at_least=0) for label in fraction]
             if not self.fraction:

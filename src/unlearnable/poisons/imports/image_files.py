@@ -18,7 +18,7 @@ from unlearnable.data.decoding import decode
 log = logging.getLogger(__name__)
 
 Bar = Callable[[Iterable[int], str], Iterable[int]]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -109,8 +109,12 @@ def _ordered(folder: Path, num_classes: int, key: Callable[[str], Any]) -> list[
     folders = sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=lambda sub: key(sub.name))
     numbers = all(sub.name.isascii() and sub.name.isdigit() for sub in folders)
     class_of = {sub: int(sub.name) if numbers else position for position, sub in enumerate(folders)}
-    if max(class_of.values()) >= num_classes:
-        raise ValueError(f"{folder} has {len(folders)} class folders; the data set has {num_classes} classes.")
+    largest = max(folders, key=lambda sub: class_of[sub])
+    if class_of[largest] >= num_classes:
+        raise ValueError(
+            f"{folder} has {len(folders)} class folders, {largest.name} the last of them; the data set has {num_classes} "
+            f"classes, and folders named by numbers are those from 0 to {num_classes - 1}."
+        )
     files = [(file, class_of[sub]) for sub in folders for file in sub.iterdir() if _is_image(file)]
     stems = [file.stem for file, _ in files]
     if all(stem.isascii() and stem.isdigit() for stem in stems) and {int(stem) for stem in stems} == set(

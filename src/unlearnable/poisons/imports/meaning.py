@@ -118,7 +118,7 @@ def tell(
             as_images = f"as images they are {pictures.change:.1f} grey levels a pixel away from the clean ones"
         scaled = ""
         if noise.change <= _PLAUSIBLE:
-            scaled = f", but follows them (correlation {follows:.2f}): images on another scale, or normalised?"
+            scaled = f", but follows them (correlation {follows:.2f}): images on another scale, or normalised"
         raise ValueError(
             f"{found}, which are neither images nor noise for these data: {as_images}; as noise they change a pixel by "
             f"{noise.change:.1f}{scaled}. At most {_PLAUSIBLE:g} is plausible. Is row i made for row i of this data set "

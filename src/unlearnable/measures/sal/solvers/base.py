@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -108,13 +108,3 @@ class Solver(ABC):
             steps: Upper bound on the steps.
             report: Is told about the progress, a line at a time.
         """
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Refuses anything but a whole number of at least ``least``.
-
-    Raises:
-        ValueError: Naming the argument.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"`{name}` must be an integer of at least {least}; got {value!r}.")

@@ -22,8 +22,9 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.measures.sal.solvers.base import Problem, Solver, check_count
+from unlearnable.measures.sal.solvers.base import Problem, Solver
 from unlearnable.measures.sal.solvers.climb import Climb, Rules
+from unlearnable.options import Number, number, switch, whole
 from unlearnable.probing.probe import Probe
 
 _PART = 0.25  # of the probe, for exploring
@@ -57,21 +58,18 @@ class Fast(Solver):
     def __init__(
         self,
         *,
-        tol: float = 0.01,
-        atol: float = 2e-4,
-        restarts: int | None = None,
+        tol: Number = 0.01,
+        atol: Number = 2e-4,
+        restarts: Number | None = None,
         both_sides: bool = False,
-        loss_floor: float | None = 0.0,
+        loss_floor: Number | None = 0.0,
         replay: bool = True,
     ) -> None:
-        if not 0 <= tol < 1:
-            raise ValueError(f"`tol` must lie in [0, 1), a part of the gain; got {tol}.")
-        if not (math.isfinite(atol) and atol >= 0):
-            raise ValueError(f"`atol` must be a finite, non-negative number, a change of the loss; got {atol}.")
-        if restarts is not None:
-            check_count("restarts", restarts, 0)
-        self.tol, self.atol, self.restarts = tol, atol, restarts
-        self.both_sides, self.loss_floor, self.replay = both_sides, loss_floor, replay
+        self.tol = number("tol", tol, at_least=0, below=1, what="a part of the gain")
+        self.atol = number("atol", atol, at_least=0, what="a change of the loss")
+        self.restarts = None if restarts is None else whole("restarts", restarts, at_least=0)
+        self.both_sides, self.replay = switch("both_sides", both_sides), switch("replay", replay)
+        self.loss_floor = None if loss_floor is None else number("loss_floor", loss_floor)
 
     @override
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.measures.sal.solvers.base import Problem, Solver, check_count
+from unlearnable.measures.sal.solvers.base import Problem, Solver
+from unlearnable.options import Number, whole
 from unlearnable.probing.probe import Point, Probe
 
 
@@ -26,9 +27,8 @@ class Pgd(Solver):
 
     name = "pgd"
 
-    def __init__(self, *, restarts: int = 2) -> None:
-        check_count("restarts", restarts, 0)
-        self.restarts = restarts
+    def __init__(self, *, restarts: Number = 2) -> None:
+        self.restarts = whole("restarts", restarts, at_least=0)
 
     @override
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from typing_extensions import override
 
 from unlearnable.measures.sal.solvers.base import Problem, Solver
+from unlearnable.options import Number, number
 from unlearnable.probing.probe import Point, Probe
 
 
@@ -27,10 +27,8 @@ class Reference(Solver):
 
     name = "reference"
 
-    def __init__(self, *, lr: float = 0.1) -> None:
-        if not (math.isfinite(lr) and lr > 0):
-            raise ValueError(f"`lr` must be a finite, positive number; got {lr}.")
-        self.lr = lr
+    def __init__(self, *, lr: Number = 0.1) -> None:
+        self.lr = number("lr", lr, above=0)
 
     @override
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:
