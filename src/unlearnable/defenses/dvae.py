@@ -98,7 +98,7 @@ class DVAE(Defense):
         net = net.to(device).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
-        parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+        parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
         saved, first = folder / "state.pt", 0
         if saved.exists():
             state = torch.load(saved, weights_only=True, map_location=device)

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -117,9 +116,9 @@ class _Search:
         self.advance(list(ascents.values()))
         best = dict(ascents)
         rugged = [p for p, twin in open_twins.items() if twin.finite and ascents[p].gain > _RUGGED * ascents[p].promise]
-        for number in range(restarts):
+        for turn in range(restarts):
             again = {
-                problem: Climb(twin, _RISE, self.rules, _start(twin, number, self.probe.seed), committed=True)
+                problem: Climb(twin, _RISE, self.rules, _start(twin, turn, self.probe.seed), committed=True)
                 for problem in rugged
                 if (twin := open_twins[problem]).finite
             }
