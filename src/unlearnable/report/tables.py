@@ -39,7 +39,7 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
     rows = [
         Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", one.title)
         for one in compared
-        for cell in [*one.methods, *(cell for cell in one.cells if cell not in one.methods)]
+        for cell in one.ordered
     ]
     for (poison, status), count in Counter((one.poison or one.job, one.status) for one in failures).items():
         entries = [Entry(poison, poison), Entry(f"{count} {status}", badge="no")]

@@ -32,9 +32,13 @@ class Comparison:
 
     @property
     def methods(self) -> list[Cell]:
-        """The cells that are not clean data and have a distance, lowest UD first; those without a UD last."""
-        shown = [cell for cell in self.cells if not cell.is_clean and (cell.spread or cell.spreads)]
-        return sorted(shown, key=lambda cell: (math.isnan(cell.ud), cell.ud))
+        """The cells that are not clean data and have a distance, lowest UD first."""
+        return [cell for cell in self.ordered if not cell.is_clean and (cell.spread or cell.spreads)]
+
+    @property
+    def ordered(self) -> list[Cell]:
+        """The cells, lowest UD first, then those without a UD, then clean data."""
+        return sorted(self.cells, key=lambda cell: (cell.is_clean, math.isnan(cell.ud), cell.ud))
 
     def distances(self, distance: str = UD) -> dict[str, float]:
         """Method → a distance over its seeds."""
