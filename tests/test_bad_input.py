@@ -83,11 +83,7 @@ def test_a_subset_larger_than_the_data_is_refused(tmp_path: Path) -> None:
 
 def test_a_probe_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     message = message_of(tmp_path, "sal.samples=121")
-    assert "`sal.samples` = 121, but the train split has 120 images. Use at most 120, or null" in message
-
-
-def test_sal_that_would_never_be_measured_is_refused(tmp_path: Path) -> None:
-    assert "SAL would never be measured" in message_of(tmp_path, "sal.every_n_epochs=3")
+    assert "`sal.samples` = 121, but the train split has 120 samples. Use at most 120, or null" in message
 
 
 @pytest.mark.parametrize(
@@ -99,10 +95,41 @@ def test_sal_that_would_never_be_measured_is_refused(tmp_path: Path) -> None:
         ("sal.split=validation", "sal.split"),
         ("dataset.batch_size=0", "batch_size"),
         ("store.max_gb=0", "store.max_gb"),
-        ("sal.solver=nosuch", "solver"),
+        ("sal.samples=abc", "`sal.samples`"),
+        ("sal.batch_size=1.5", "`sal.batch_size`"),
+        ("sal.every_n_epochs=nan", "`sal.every_n_epochs`"),
+        ("sal.eps=abc", "`sal.eps`"),
+        ("sal.solver.tol=abc", "`tol`"),
+        ("sal.solver.restarts=0.5", "`restarts`"),
+        ("store.max_gb=much", "`store.max_gb`"),
+        ("target_ud=low", "`target_ud`"),
+        ("model.net.width=wide", "`width`"),
+        ("model.optimizer.lr=nan", "`model.optimizer.lr`"),
+        ("model.optimizer.momentum=8/255", "`model.optimizer.momentum`"),
+        ("trainer.devices=two", "devices=two"),
+        ("trainer.devices=2", "trainer.devices=1"),
+        ("+trainer.strategy=ddp_spawn", "trainer.strategy"),
+        ("+trainer.nosuch=1", "nosuch"),
+        ("dataset.crop=16", "`dataset.crop`"),
     ],
 )
 def test_other_values_out_of_range_are_refused(tmp_path: Path, override: str, named: str) -> None:
     message = message_of(tmp_path, override)
     assert named in message
     assert override.split("=")[1] in message
+
+
+def test_a_network_that_cannot_be_built_is_named_with_its_arguments(tmp_path: Path) -> None:
+    message = message_of(tmp_path, "+model.net.nosuch=1")
+    assert "The network cannot be built by `model.net`" in message
+    assert "nosuch" in message
+
+
+def test_criticality_of_an_epoch_that_does_not_come_ends_before_the_poison_is_made(tmp_path: Path) -> None:
+    message = message_of(tmp_path, "measure=[criticality]", "measure.criticality.to_epoch=3")
+    assert "`criticality.to_epoch` = 3 is after the run's last epoch, 2" in message
+
+
+def test_classes_without_a_sample_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    message_of(tmp_path, "dataset.subset=5")
+    assert "The training set of 5 samples has none of 5 of the 10 classes" in caplog.text

@@ -10,8 +10,11 @@ from typing import Any, ClassVar
 import pytest
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
+from torch import Tensor
 
 from tests._inputs import composed
+from unlearnable.data.samples import Samples
+from unlearnable.defenses.base import Defense
 from unlearnable.experiment import run
 
 
@@ -104,8 +107,43 @@ def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_p
         ("trainer.devices=2", "ask for 2 processes"),
         ("trainer.keep=some", "`trainer.keep` must be 'measured'"),
         ("+trainer.max_steps=1 dataset.batch_size=20", "ended before its first epoch did"),
+        (
+            "+trainer.max_steps=4 dataset.batch_size=20 sal.every_n_epochs=2",
+            "ended after 1 whole epochs.*measures none",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(override: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=sentence):
         run(job(tmp_path / "store", *override.split(), "poison=clean"), folder=tmp_path)
+
+
+def test_callbacks_that_log_go_without_a_logger_too(tmp_path: Path) -> None:
+    assert len(run(job(tmp_path / "store", "callbacks=learning_rate"), folder=tmp_path)["epochs"]) == 2
+
+
+def test_an_epoch_that_a_limit_cuts_short_is_neither_measured_nor_told(tmp_path: Path) -> None:
+    limits = ("dataset.batch_size=20", "+trainer.max_steps=4")  # one epoch of three batches, and a batch
+    result = run(job(tmp_path / "store", *limits), folder=tmp_path)
+    assert (result["epochs"], len(result["sal"])) == ([1], 1)
+
+
+class Blur(Defense):
+    """Purifies without saying so in `purifies`; `relabels` changes what it may not."""
+
+    def __init__(self, *, relabels: bool = False) -> None:
+        self.relabels = relabels
+
+    def purify(self, train: Samples, **_: Any) -> Samples:
+        assert isinstance(train.inputs, Tensor)
+        assert isinstance(train.targets, Tensor)
+        targets = 9 - train.targets if self.relabels else train.targets
+        return train.replace(inputs=train.inputs // 2, targets=targets)
+
+
+def test_a_defence_with_a_purify_of_its_own_purifies(tmp_path: Path) -> None:
+    run(job(tmp_path / "store", "defense._target_=tests.test_job.Blur", "poison=clean"), folder=tmp_path)
+    assert made(tmp_path / "store")["purified"] == 1
+    relabels = ("defense._target_=tests.test_job.Blur", "+defense.relabels=true", "poison=clean")
+    with pytest.raises(ValueError, match="Blur changes targets"):
+        run(job(tmp_path / "store", *relabels), folder=tmp_path)

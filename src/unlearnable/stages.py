@@ -135,6 +135,10 @@ class Stages:
                 work_dir=folder / "work",
                 progress=training.on_terminal(),
             )
+            if purified.replace(inputs=data.train.inputs).fingerprint != data.train.fingerprint:
+                raise ValueError(
+                    f"`purify` of {type(self.defense).__name__} changes targets; it may change inputs alone."
+                )
             data.modality.write(folder, purified.inputs)
             data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
@@ -303,6 +307,12 @@ class _Run:
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
             self._revisit(self.trajectory, making)
+        for name, folder in making.items():
+            if not History(folder).epochs:
+                raise ValueError(
+                    f"{self.title} ended after {len(read_epochs(self.trajectory.path))} whole epochs, of which {name} "
+                    f"measures none: `{name}.every_n_epochs` = {self.measures[name].every_n_epochs}. Use 1, or longer training."
+                )
 
     def _needed(self, measures: Mapping[str, Any]) -> set[int]:
         """The epochs whose weights these measures ask for."""
@@ -334,12 +344,17 @@ class _Run:
     def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
         """What a live run and a revisited one have in common: a fresh model, its data, callbacks and loggers."""
         folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
+        from lightning.pytorch.loggers.logger import DummyLogger
+
+        loggers = self.loggers
+        if self.callbacks and self.stages.config.callbacks and not loggers:
+            loggers = [DummyLogger()]  # callbacks that log, such as LearningRateMonitor, insist on one
         return {
             "module": self.stages.make_module(self.data),
             "data": self.data,
             "make_trainer": self.stages.make_trainer,
             "callbacks": self._callbacks(trajectory, epochs, folders),
-            "loggers": self.loggers,
+            "loggers": loggers,
         }
 
     def _callbacks(self, trajectory: Path, epochs: int, folders: Mapping[str, Path]) -> list[Callback]:

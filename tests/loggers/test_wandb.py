@@ -149,11 +149,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
     found.shutdown()
 
 
-@pytest.mark.parametrize(("mode", "runs"), [("offline", 1), ("disabled", 0)])
+@pytest.mark.parametrize(
+    ("variable", "value", "runs"),
+    [
+        ("WANDB_MODE", "offline", 1),
+        ("WANDB_MODE", " Offline", 1),
+        ("WANDB_MODE", "disabled", 0),
+        ("WANDB_DISABLED", "true", 0),
+    ],
+)
 def test_nothing_is_sent_where_the_environment_says_so(
-    tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch, mode: str, runs: int
+    tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, runs: int
 ) -> None:
-    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setenv(variable, value)
     logger = WandbJobLogger(_info(tmp_path))
     logger.loggers[0].log_metrics({"epoch": 0, "ud/value": 0.5})
     logger.finish(0)

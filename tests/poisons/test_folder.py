@@ -447,7 +447,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 def test_what_is_not_there_or_unknown_is_named_in_the_constructor(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere is not there"):
         Folder(path=tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="holds no images and no parquet"):
+    with pytest.raises(ValueError, match="holds no images .* and no parquet"):
         Folder(path=tmp_path)
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.zip"):
@@ -482,3 +482,30 @@ def test_allowed_names_are_those_that_numpy_s_pickles_use() -> None:
     for protocol in range(2, 6):
         Recorder(io.BytesIO(pickle.dumps(np.zeros((2, 2), np.int8), protocol=protocol))).load()
     assert used <= _ALLOWED
+
+
+def test_class_folders_beyond_the_classes_are_named(tmp_path: Path) -> None:
+    classes = int(LABELS.max()) + 1
+    write_pngs(tmp_path, {f"{int(label) + 1}/{row}.png": row for row, label in enumerate(LABELS)})
+    with pytest.raises(
+        ValueError, match=f"class folders, {classes} the last of them; .* those from 0 to {classes - 1}"
+    ):
+        read(tmp_path)
+
+
+def test_an_import_that_changes_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    np.save(tmp_path / "noise.npy", np.full(IMAGES.shape, 8 / 255 / 255))  # scaled once too often
+    assert torch.equal(read(tmp_path / "noise.npy"), IMAGES)
+    assert "changes no image by as much as 1/255" in caplog.text
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"holds no images \(.png, .*but notes.txt"):
+        read(tmp_path)
+
+
+def test_tiff_files_are_images(tmp_path: Path) -> None:
+    for row, image in enumerate(POISONED):
+        Image.fromarray(image.movedim(0, -1).squeeze(-1).numpy()).save(tmp_path / f"{row}.tif")
+    assert torch.equal(read(tmp_path), POISONED)

@@ -56,9 +56,8 @@ class Measuring(Callback):
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if self.measure.due(epoch, self.epochs or trainer.max_epochs or 0) and self._measured(
-            trainer, pl_module, epoch
-        ):
+        due = whole_epoch(trainer) and self.measure.due(epoch, self.epochs or trainer.max_epochs or 0)
+        if due and self._measured(trainer, pl_module, epoch):
             pl_module.log_dict(self.logged(epoch), rank_zero_only=True)
 
     @override

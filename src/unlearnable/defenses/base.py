@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 class Defense:
     """What a trainer does against poisoned data; every hook does nothing unless a defence says so."""
 
-    #: Whether `purify` does something: its result is then kept in the store.
+    #: Whether `purify` does something, so that its result is kept in the store: set where a class has its own.
     purifies: bool = False
     #: Files that `purify` reads; what they hold is part of its result's key.
     files: Sequence[Path] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "purify" in vars(cls) and "purifies" not in vars(cls):
+            cls.purifies = True
 
     def setup(self, tasks: Mapping[str, Task]) -> None:
         """Sees what the model is trained for, before anything else is asked of it.

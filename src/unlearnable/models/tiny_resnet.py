@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unlearnable.options import whole
+from unlearnable.options import Number, whole
 
 
 class _Block(nn.Module):
@@ -42,7 +42,7 @@ class TinyResNet(nn.Module):
         stem_stride: Stride of the first convolution; 2 quarters the cost on 32×32 images.
     """
 
-    def __init__(self, num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, width: Number = 16, stem_stride: Number = 1) -> None:
         super().__init__()
         width, stem_stride = whole("width", width), whole("stem_stride", stem_stride)
         self.conv1 = nn.Conv2d(in_channels, width, 3, stem_stride, 1, bias=False)
@@ -63,6 +63,6 @@ class TinyResNet(nn.Module):
         return self.fc(torch.flatten(self.avgpool(self.forward_features(x)), 1))
 
 
-def tiny_resnet(num_classes: int, *, in_channels: int = 3, width: int = 16, stem_stride: int = 1) -> TinyResNet:
+def tiny_resnet(num_classes: int, *, in_channels: int = 3, width: Number = 16, stem_stride: Number = 1) -> TinyResNet:
     """Builds a `TinyResNet`; see there for the arguments."""
     return TinyResNet(num_classes, in_channels=in_channels, width=width, stem_stride=stem_stride)

@@ -116,9 +116,9 @@ class _Search:
         self.advance(list(ascents.values()))
         best = dict(ascents)
         rugged = [p for p, twin in open_twins.items() if twin.finite and ascents[p].gain > _RUGGED * ascents[p].promise]
-        for turn in range(restarts):
+        for start in range(restarts):
             again = {
-                problem: Climb(twin, _RISE, self.rules, _start(twin, turn, self.probe.seed), committed=True)
+                problem: Climb(twin, _RISE, self.rules, _start(twin, start, self.probe.seed), committed=True)
                 for problem in rugged
                 if (twin := open_twins[problem]).finite
             }

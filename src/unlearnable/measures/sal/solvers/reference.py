@@ -32,8 +32,8 @@ class Reference(Solver):
 
     @override
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:
-        for place, problem in enumerate(problems):
-            report(f"SAL: layer {place + 1} of {len(problems)}")
+        for place, problem in enumerate(problems, 1):
+            report(f"SAL: layer {place} of {len(problems)}")
             for sign in (-1, +1):
                 if not problem.trivial:
                     self._run(probe, problem, sign, steps)
