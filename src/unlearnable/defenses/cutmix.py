@@ -33,8 +33,8 @@ class CutMix(Mixing):
             half, middle = int(length * math.sqrt(1 - share)) // 2, int(place * length)
             window.append(slice(max(0, middle - half), min(length, middle + half)))
         mixed = images.clone()
-        rectangle = (..., *window)
-        mixed[rectangle] = images[partner][rectangle]
-        height, width = ((one.stop - one.start) for one in window)
-        share = 1 - height * width / (images.shape[-2] * images.shape[-1])
+        rows, columns = window
+        mixed[:, :, rows, columns] = images[:, :, rows, columns][partner]
+        area = (rows.stop - rows.start) * (columns.stop - columns.start)
+        share = 1 - area / (images.shape[-2] * images.shape[-1])
         return mixed, self.mix_targets(targets, share, partner)

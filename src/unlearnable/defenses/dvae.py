@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -98,7 +99,7 @@ class DVAE(Defense):
         net = net.to(device).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
-        parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+        parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
         saved, first = folder / "state.pt", 0
         if saved.exists():
             state = torch.load(saved, weights_only=True, map_location=device)
