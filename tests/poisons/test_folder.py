@@ -447,7 +447,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 def test_what_is_not_there_or_unknown_is_named_in_the_constructor(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere is not there"):
         Folder(path=tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="holds no images .* and no parquet"):
+    with pytest.raises(ValueError, match=r"holds no images .* and no parquet"):
         Folder(path=tmp_path)
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.zip"):
