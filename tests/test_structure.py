@@ -16,7 +16,7 @@ from tests._inputs import ROOT
 LAYERS = (
     ("app",),
     ("experiment", "landscape"),
-    ("stages", "checks"),
+    ("stages", "runs", "checks"),
     ("loggers",),
     ("report",),
     ("results",),

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from unlearnable.callbacks import DistanceLog, Measuring
+from unlearnable.callbacks.distances import epoch_figures
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
 from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
@@ -184,7 +185,22 @@ def test_ud_is_logged_each_epoch_against_the_clean_reference(tmp_path: Path) -> 
         seen.rows, counts, strict=True
     ):  # clean against itself: 1, or undefined without learnable layers
         assert row["ud/value"] == 1 if count else math.isnan(row["ud/value"])
+    assert [row["ud/geometric"] for row in seen.rows] == pytest.approx([1.0] * EPOCHS)
     assert seen.rows[0]["sal/0"] == pytest.approx(rows[0][0])
+
+
+def test_a_layer_that_is_not_finite_is_left_out_of_both_runs_in_what_is_logged() -> None:
+    own = {"class": np.array([math.nan, 4.0, 0.1])}
+    values = epoch_figures(own, {1: {"class": np.array([3.0, 2.0, 0.1])}}, 1)
+    assert values["ud/beta"] == pytest.approx(1.3)  # (0.1 + 2.5) / 2
+    assert (values["ud/learnable_layers"], values["ud/value"]) == (1, 1)  # b of b, not of a and b
+    assert values["ud/geometric"] == pytest.approx(math.sqrt(4.001 / 2.001))
+
+
+def test_what_is_undefined_is_logged_as_nan_and_the_rest_as_it_is() -> None:
+    values = epoch_figures({"class": np.full(3, 2.0)}, {1: {"class": np.ones(3)}}, 1)  # constant: no two clusters
+    assert all(math.isnan(values[f"ud/{name}"]) for name in ("beta", "learnable_layers", "value"))
+    assert values["ud/geometric"] == pytest.approx(2.001 / 1.001)
 
 
 def test_only_the_weights_that_are_asked_for_are_kept(uninterrupted: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
 from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
+from unlearnable.runs import measured_run
 from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
@@ -76,9 +77,9 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         config=plain(config),
     )
     with _logger(config, info) as logger:
-        reference = None if is_clean else stages.measured_run(clean, f"clean reference, seed {config.seed}")
-        own = stages.measured_run(
-            data, config.choices.poison, reference=reference, loggers=logger.loggers, callbacks=True
+        reference = None if is_clean else measured_run(stages, clean, f"clean reference, seed {config.seed}")
+        own = measured_run(
+            stages, data, config.choices.poison, reference=reference, loggers=logger.loggers, callbacks=True
         )
         noise = data.modality.describe(clean.train, data.train)
         preview = None if is_clean else data.modality.preview(clean.train, data.train, folder)

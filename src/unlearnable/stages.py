@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +19,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from unlearnable import training
-from unlearnable.callbacks import DistanceLog, EpochLines, Measuring
-from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights
 from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples
-from unlearnable.identity import code_of, digest_of, plain
+from unlearnable.identity import code_of, plain
 from unlearnable.measures.base import Measure
-from unlearnable.measures.history import History
 from unlearnable.poisons.base import Poison
-from unlearnable.results.run import MeasuredRun
 from unlearnable.store import Entry, Store, file_digest
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, LightningModule, Trainer
-    from lightning.pytorch.loggers import Logger
+    from lightning.pytorch import LightningModule, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +101,7 @@ class Stages:
             data.modality.write(folder, poisoned.inputs)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
-        entry = self.store.obtain("poison", key, make, waiting=_waiting(f"the perturbation of {name}"))
+        entry = self.store.obtain("poison", key, make, waiting=waiting_for(f"the perturbation of {name}"))
         samples = data.train.replace(inputs=data.modality.read(entry.path))
         return PoisonedSamples(samples, entry.seconds, entry.reused, entry)
 
@@ -143,30 +137,9 @@ class Stages:
             data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
-        entry = self.store.obtain("purified", key, make, waiting=_waiting(f"the purification of {title}"))
+        entry = self.store.obtain("purified", key, make, waiting=waiting_for(f"the purification of {title}"))
         purified = data.train.replace(inputs=data.modality.read(entry.path))
         return data.defended(purified, self.defense.at_test)
-
-    def measured_run(
-        self,
-        data: DataModule,
-        title: str,
-        *,
-        reference: MeasuredRun | None = None,
-        loggers: Sequence[Logger] = (),
-        callbacks: bool = False,
-    ) -> MeasuredRun:
-        """Trains on `data` and measures; takes from the store what is there.
-
-        Args:
-            data: The (poisoned) data.
-            title: What it is, for messages.
-            reference: The clean run, for the UD that is logged; None for a clean run.
-            loggers: Lightning's loggers; they see every epoch, also of a stored run.
-            callbacks: Whether the configuration's callbacks take part: they see every epoch too.
-        """
-        run = _Run(self, self.purified(data, title), title, reference, loggers, callbacks)
-        return run.obtain()
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
@@ -224,167 +197,6 @@ class Stages:
         return key
 
 
-@dataclass
-class _Run:
-    """Makes one run or takes it from the store: measures need the trajectory, and are taken live while it is made."""
-
-    stages: Stages
-    data: DataModule
-    title: str
-    reference: MeasuredRun | None
-    loggers: Sequence[Logger]
-    callbacks: bool
-    shown: bool = False  # whether loggers and callbacks have seen the epochs
-    trajectory: Entry | None = None  # once it is known
-    entries: dict[str, Entry] = field(default_factory=dict)  # of the measures
-
-    @cached_property
-    def key(self) -> dict[str, Any]:
-        return self.stages.trajectory_key(self.data, callbacks=self.callbacks)
-
-    @cached_property
-    def measures(self) -> dict[str, Measure]:
-        """The measures that have something to measure."""
-        losses: Any = self.stages.make_module(self.data).loss_functions
-        return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
-
-    def obtain(self) -> MeasuredRun:
-        self._collect(list(self.measures), {})
-        trajectory = self.trajectory
-        assert trajectory is not None
-        if not self.shown and (self.loggers or (self.callbacks and self.stages.config.callbacks)):
-            self._revisit(trajectory, {})
-        found = {name: History(entry.path) for name, entry in self.entries.items()}
-        epochs = read_epochs(trajectory.path)
-        asked = self.stages.config.trainer.max_epochs
-        if len(epochs) < asked:
-            log.warning(
-                "%s: the training ended after %d of %d epochs; distances are over those that it and its reference have.",
-                self.title,
-                len(epochs),
-                asked,
-            )
-        return MeasuredRun(
-            epochs=epochs,
-            measured={name: history.epochs for name, history in found.items()},
-            tasks=self.data.tasks,
-            seconds={
-                "train": sum(epoch.seconds for epoch in epochs),
-                **{name: history.seconds for name, history in found.items()},
-            },
-            reused=["train"] * trajectory.reused + [name for name, entry in self.entries.items() if entry.reused],
-            keys={
-                "trajectory": trajectory.digest,
-                "measure": {name: entry.digest for name, entry in self.entries.items()},
-            },
-        )
-
-    def _collect(self, waiting: Sequence[str], making: Mapping[str, Path]) -> None:
-        """Takes each measure's entry from the store or makes it; those to be made share one pass over the epochs.
-
-        Locks are taken in one order, the measures' and then the trajectory's, so no two jobs can wait for each other.
-        """
-        if not waiting:
-            self._watch(making)
-            return
-        name, *rest = waiting
-        entry = self.stages.store.obtain(
-            name,
-            self.stages.measure_key(name, digest_of(self.key), self.data),
-            lambda folder: self._collect(rest, {**making, name: folder}),
-            waiting=_waiting(f"{name} of {self.title}"),
-        )
-        self.entries[name] = entry
-        if entry.reused:
-            self._collect(rest, making)
-
-    def _watch(self, making: Mapping[str, Path]) -> None:
-        needed = self._needed(making)
-
-        def enough(folder: Path) -> bool:
-            done, kept = len(read_epochs(folder)), kept_epochs(folder)
-            return all(epoch in kept for epoch in needed if epoch <= done)
-
-        self.trajectory = self.stages.store.obtain(
-            "trajectory",
-            self.key,
-            lambda folder: self._fit(folder, making),
-            enough=enough,
-            waiting=_waiting(f"the training of {self.title}"),
-        )
-        if making and self.trajectory.reused:
-            log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
-            self._revisit(self.trajectory, making)
-        for name, folder in making.items():
-            if not History(folder).epochs:
-                raise ValueError(
-                    f"{self.title} ended after {len(read_epochs(self.trajectory.path))} whole epochs, of which {name} "
-                    f"measures none: `{name}.every_n_epochs` = {self.measures[name].every_n_epochs}. Use 1, or longer training."
-                )
-
-    def _needed(self, measures: Mapping[str, Any]) -> set[int]:
-        """The epochs whose weights these measures ask for."""
-        last = self.stages.config.trainer.max_epochs
-        return {
-            kept
-            for name in measures
-            for epoch in range(1, last + 1)
-            if (measure := self.measures[name]).due(epoch, last)
-            for kept in measure.needs_weights(epoch, last)
-        }
-
-    def _fit(self, folder: Path, making: Mapping[str, Path]) -> None:
-        config = self.stages.config
-        log.info("%s: training on %d samples", self.title, len(self.data.train))
-        training.fit(
-            folder=folder,
-            seed=config.seed,
-            keep=None if config.trainer.keep == "all" else self._needed(self.measures),
-            **self._watched(folder, config.trainer.max_epochs, making),
-        )
-        self.shown = True
-
-    def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
-        epochs = len(read_epochs(trajectory.path))
-        training.revisit(folder=trajectory.path, epochs=epochs, **self._watched(trajectory.path, epochs, making))
-        self.shown = True
-
-    def _watched(self, trajectory: Path, epochs: int, making: Mapping[str, Path]) -> dict[str, Any]:
-        """What a live run and a revisited one have in common: a fresh model, its data, callbacks and loggers."""
-        folders = {**{name: entry.path for name, entry in self.entries.items()}, **making}
-        from lightning.pytorch.loggers.logger import DummyLogger
-
-        loggers = self.loggers
-        if self.callbacks and self.stages.config.callbacks and not loggers:
-            loggers = [DummyLogger()]  # callbacks that log, such as LearningRateMonitor, insist on one
-        return {
-            "module": self.stages.make_module(self.data),
-            "data": self.data,
-            "make_trainer": self.stages.make_trainer,
-            "callbacks": self._callbacks(trajectory, epochs, folders),
-            "loggers": loggers,
-        }
-
-    def _callbacks(self, trajectory: Path, epochs: int, folders: Mapping[str, Path]) -> list[Callback]:
-        def weights(epoch: int) -> Mapping[str, torch.Tensor]:
-            return read_weights(trajectory, epoch)
-
-        measuring = {
-            name: Measuring(self.measures[name], epochs=epochs, folder=folder, weights=weights)
-            for name, folder in folders.items()
-        }
-        clean = None
-        if self.reference is not None:
-            history = self.reference.measured["sal"]
-            clean = {epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in history.items()}
-        return [
-            *measuring.values(),
-            DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs),
-            *(instantiate(self.stages.config.callbacks).values() if self.callbacks else ()),
-            EpochLines(self.title),
-        ]
-
-
 def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
     """Lightning's Trainer by the configuration's arguments, shown as befits the terminal; `arguments` go before both."""
     node = {name: value for name, value in config.trainer.items() if name != "keep"}
@@ -402,5 +214,6 @@ def arguments_of(poison: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in plain(poison).items() if key not in ("task", "export")}
 
 
-def _waiting(what: str) -> Callable[[], None]:
+def waiting_for(what: str) -> Callable[[], None]:
+    """What the store calls when another process is making an entry: says so in the log."""
     return lambda: log.info("waiting for another process, which is making %s", what)

@@ -82,12 +82,12 @@ def test_purifying_is_repeatable_goes_on_where_it_stopped_and_leaves_its_input(
     assert not torch.equal(whole.inputs, given)
     assert torch.equal(whole.targets, train.targets)
 
-    def interrupted(path: Path, content: str) -> None:
-        path.write_text(content)
+    def interrupted(file: Path, reached: int) -> None:
+        file.write_text(str(reached))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(image, "write_atomically", interrupted)  # once the first images are written
+        patched.setattr(image, "_note", interrupted)  # once the first images are written
         with pytest.raises(KeyboardInterrupt):
             purified(make(name), train, tmp_path / "parts")
     torch.manual_seed(3)

@@ -28,5 +28,5 @@ def test_places_differ_from_image_to_image() -> None:
 
 @pytest.mark.parametrize("side", [0, 1.5, "half"])
 def test_sides_that_are_no_share_are_refused(side: object) -> None:
-    with pytest.raises(ValueError, match=r"`defense\.side` must be a share of the image's height"):
+    with pytest.raises(ValueError, match=r"`defense.side` must be a share of the image's height"):
         Cutout(side=side)  # type: ignore[arg-type]

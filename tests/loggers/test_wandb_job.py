@@ -48,6 +48,7 @@ def test_metrics_sal_and_ud_stand_at_their_epochs(job: tuple[dict[str, Any], Off
             assert found.series(f"sal/{layer}")[epoch - 1] == pytest.approx(value)
         assert found.series("ud/beta")[epoch - 1] == pytest.approx(result["beta"])
         assert found.series("ud/learnable_layers")[epoch - 1] == result["learnable_layers"][place]
+        assert found.series("ud/geometric")[epoch - 1] == pytest.approx(result["geometric"]["per_epoch"][place])
     for epoch, metrics in enumerate(result["epochs"]):
         assert found.series("test/acc")[epoch] == pytest.approx(metrics["test/acc"])
         assert found.series("train/loss")[epoch] == pytest.approx(metrics["train/loss"])
@@ -57,6 +58,7 @@ def test_the_summary_has_every_column_of_the_table(job: tuple[dict[str, Any], Of
     result, found, _ = job
     for key in ("poison", "dataset", "seed", "eps", "steps", "beta", "ud", "train_acc", "test_acc", "test_acc_peak"):
         assert found.summary[key] == result[key]
+    assert found.summary["geometric"] == found.summary["distances/geometric"] == result["geometric"]["value"]
     assert found.summary["noise/linf_max"] == pytest.approx(result["noise"]["linf_max"])
     assert found.summary["seconds/total"] == result["seconds"]["total"]
 
@@ -76,8 +78,9 @@ def test_poison_and_result_are_artifacts(job: tuple[dict[str, Any], OfflineRun, 
     _, found, _ = job
     artifacts = {artifact.type: artifact for artifact in found.artifacts}
     assert {"preview.png", "result.json"} <= {entry.path for entry in artifacts["result"].manifest.contents}
-    (images,) = [entry for entry in artifacts["poison"].manifest.contents if entry.ref]
-    assert urlparse(images.ref)[:2] == ("file", "")  # on this machine
+    references = [urlparse(entry.ref) for entry in artifacts["poison"].manifest.contents if entry.ref]
+    assert "images.u8" in {Path(reference.path).name for reference in references}
+    assert {reference[:2] for reference in references} == {("file", "")}  # on this machine
     assert found.summary["poison_artifact"] == artifacts["poison"].name
 
 

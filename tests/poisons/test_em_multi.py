@@ -16,6 +16,7 @@ from unlearnable.data.samples import Samples
 from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.poisons import em_multi as module
 from unlearnable.poisons.em_multi import EMMulti
+from unlearnable.poisons.image import checkpoint
 from unlearnable.tasks import Classification, Depth, Normals
 
 TASKS = {
@@ -86,16 +87,16 @@ def test_descending_lowers_the_mean_normalised_loss() -> None:
 
 def test_an_interrupted_generation_goes_on_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = applied()
-    saved = module.save_atomically
+    saved = checkpoint.save_atomically
 
     def stop(value: Any, path: Path) -> None:
         saved(value, path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "save_atomically", stop)
+    monkeypatch.setattr(checkpoint, "save_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         applied(tmp_path)
-    monkeypatch.setattr(module, "save_atomically", saved)
+    monkeypatch.setattr(checkpoint, "save_atomically", saved)
     assert torch.equal(applied(tmp_path), whole)
 
 

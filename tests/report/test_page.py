@@ -12,9 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.results._sweeps import METHODS, multi_task, result, write_sweep
+from tests.results._sweeps import LAYERS, METHODS, multi_task, result, write_sweep
+from unlearnable.distances import layer_differences
 from unlearnable.report.__main__ import main
 from unlearnable.report.build import build, read
 from unlearnable.report.page import LARGEST_BYTES, write_page
@@ -96,7 +98,17 @@ def test_every_figure_has_a_place_and_every_place_a_figure(text: str) -> None:
         if tag == "div" and attributes.get("class") == "plot":
             places[str(attributes["data-panel"])] = places.get(str(attributes["data-panel"]), 0) + 1
     assert set(places) == set(figures)
-    assert {"distances", "accuracy", "sal-maps", "learnable", "curves", "grid", "stability", "conflict"} <= set(figures)
+    assert {
+        "distances",
+        "accuracy",
+        "layers",
+        "sal-maps",
+        "learnable",
+        "curves",
+        "grid",
+        "stability",
+        "conflict",
+    } <= set(figures)
     for panel, choices in figures.items():
         assert all(len(charts) == places[panel] for charts in choices)
         assert all(chart["data"] for charts in choices for chart in charts)
@@ -118,6 +130,39 @@ def test_the_figures_hold_the_measured_numbers(text: str, built: Path) -> None:
     means = next(trace for trace in labelled["data"] if trace["name"] == "mean ± standard deviation")
     assert sorted(means["x"]) == pytest.approx(expected)
     assert len(figures["distances"]) > 1  # one for each setting
+
+
+def test_the_geometric_distance_stands_beside_ud_with_its_interval_and_null_band(text: str, built: Path) -> None:
+    figures = json.loads(_unpacked(text, "figures-data"))
+    _, cells = read([built.parent / "ablation"])
+    own = {
+        cell.first.label: cell
+        for cell in cells
+        if cell.first.result["eps"] == 0.05 and cell.first.result["steps"] == 10
+    }
+    ud, geometric = figures["distances"][0]
+    assert (ud["layout"]["xaxis"]["type"], geometric["layout"]["xaxis"]["type"]) == ("linear", "log")
+    trace = next(trace for trace in geometric["data"] if trace["name"] == "value and 95 % interval")
+    for place, name in enumerate(trace["y"]):
+        low, high = own[name].interval("geometric")
+        assert trace["x"][place] == pytest.approx(own[name].value("geometric"))
+        assert trace["x"][place] - trace["error_x"]["arrayminus"][place] == pytest.approx(low)
+        assert trace["x"][place] + trace["error_x"]["array"][place] == pytest.approx(high)
+    (band,) = [shape for shape in geometric["layout"]["shapes"] if shape["type"] == "rect"]
+    expected = own["em"].spreads["geometric"]
+    assert (band["x0"], band["x1"]) == pytest.approx((expected.clean_low, expected.clean_high))
+    assert f"{trace['x'][0]:.2f} [" in text  # in the table
+
+
+def test_layers_that_differ_are_marked_at_a_false_discovery_rate(text: str, built: Path) -> None:
+    _, cells = read([built.parent / "ablation"])
+    (ops,) = [c for c in cells if (c.first.label, c.first.axis("eps"), c.first.axis("steps")) == ("ops", 0.05, 10)]
+    expected = layer_differences({run.seed: run.sal for run in ops.runs}, ops.clean)
+    heat, dots = json.loads(_unpacked(text, "figures-data"))["layers"][0][0]["data"]
+    column = heat["x"].index("ops")
+    assert [10 ** row[column] for row in heat["z"]] == pytest.approx(np.exp(expected.log_ratio), rel=2e-3)
+    marked = {layer for method, layer in zip(dots["x"], dots["y"], strict=True) if method == "ops"}
+    assert marked == {layer for layer, differs in zip(LAYERS, expected.differs, strict=True) if differs}
 
 
 def test_failures_and_repeats_are_said(text: str) -> None:
@@ -173,7 +218,7 @@ def test_any_measure_is_shown_clean_beside_poisoned(tmp_path: Path) -> None:
     records, cells = read([write_sweep(tmp_path, *made)])
     build(tmp_path, records, cells)
     charts = json.loads(_unpacked((tmp_path / "report.html").read_text(), "figures-data"))["measure-0"]
-    clean, poisoned = charts[1][0]["data"][0], charts[1][1]["data"][0]
+    clean, poisoned = charts[0][0]["data"][0], charts[0][1]["data"][0]  # of ops, whose UD is lower
     assert clean["z"] == [[1.0, 1.0], [1.0, 1.0]]
     assert poisoned["z"] == [[2.0, 3.0], [-2.0, 4.0]]  # layers from the top, epochs to the right
     assert (poisoned["x"], poisoned["y"]) == (["2", "4"], ["a", "b"])
@@ -186,13 +231,16 @@ def test_both_renderers_draw_one_description(tmp_path: Path) -> None:
     from unlearnable.report.papers import sheets
 
     _, cells = read([write_sweep(tmp_path, *[result(p, seed=s) for p in METHODS for s in (0, 1)])])
-    (chart,) = sheets(cells)["ud"]
-    means = next(one for one in chart.series if one.name.startswith("mean"))
-    drawn = next(trace for trace in render_plotly.draw(chart).data if trace.name == means.name)
-    assert list(drawn.x) == pytest.approx(list(means.x))
-    figure = render_matplotlib.draw([chart])
-    places = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]
-    assert set(means.x) <= set(places)
+    for chart, name in zip(sheets(cells)["ud"], ("mean", "value"), strict=True):
+        means = next(one for one in chart.series if one.name.startswith(name))
+        drawn = next(trace for trace in render_plotly.draw(chart).data if trace.name == means.name)
+        assert list(drawn.x) == pytest.approx(list(means.x))
+        figure = render_matplotlib.draw([chart])
+        places = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]
+        assert set(means.x) <= set(places)
+        bars = [bar.get_segments()[0][:, 0] for bar in figure.axes[0].collections]
+        assert sorted(bar[0] for bar in bars) == pytest.approx(sorted(low for low, _ in means.x_range))
+        assert sorted(bar[1] for bar in bars) == pytest.approx(sorted(high for _, high in means.x_range))
 
 
 def test_text_from_jobs_cannot_become_markup(tmp_path: Path) -> None:
@@ -228,6 +276,7 @@ def test_figures_for_papers_are_whole_pngs_and_pdfs(built: Path) -> None:
         "ud_accuracy",
         "sal",
         "learnable_layers",
+        "layers",
         "curves",
         "ud_over_eps",
         "rank_stability",

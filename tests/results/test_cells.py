@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from tests.results._sweeps import result, write_sweep
+from unlearnable.distances import geometric_distance, spread_of
+from unlearnable.report.build import build
 from unlearnable.report.terminal import print_tables
-from unlearnable.report.words import pm
-from unlearnable.results.cells import cells
+from unlearnable.report.words import pm, said
+from unlearnable.results.cells import GEOMETRIC, UD, cells
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.rows import cell_row, write_tables
 
@@ -38,15 +40,20 @@ def test_clean_runs_of_all_jobs_of_a_protocol_make_the_clean_spread(tmp_path: Pa
 def test_one_seed_has_no_spread_and_no_verdict(tmp_path: Path) -> None:
     (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", result("em"))]))
     assert math.isnan(cell.ud_std)
-    assert cell.short_verdict == "no verdict"
+    assert cell.short_verdict(UD) == cell.short_verdict(GEOMETRIC) == "no verdict"
+    assert cell.value(GEOMETRIC) == pytest.approx(geometric_distance(cell.runs[0].sal, cell.clean[0]))
+    assert np.isnan(cell.interval(GEOMETRIC)).all()
 
 
 def test_clean_data_are_the_reference_not_a_method(tmp_path: Path) -> None:
     made = [result("clean", seed=seed) for seed in (0, 1)]
     (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
     assert cell.is_clean
-    assert (cell.ud, cell.short_verdict) == (1.0, "reference")
+    assert (cell.ud, cell.short_verdict(UD)) == (1.0, "reference")
     assert math.isnan(cell_row(cell)["p_value"])
+    assert (cell.value(GEOMETRIC), cell.short_verdict(GEOMETRIC)) == (1.0, "reference")
+    assert cell.told(GEOMETRIC) is None
+    assert np.isnan(cell.interval(GEOMETRIC)).all()
 
 
 def test_a_cell_whose_ud_cannot_be_had_says_why(tmp_path: Path) -> None:
@@ -56,6 +63,45 @@ def test_a_cell_whose_ud_cannot_be_had_says_why(tmp_path: Path) -> None:
     (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
     assert math.isnan(cell.ud)
     assert "same epochs and layers" in cell.note
+
+
+def test_every_distance_has_its_interval_and_verdict_over_the_seeds(tmp_path: Path) -> None:
+    made = [result("ops", seed=seed) for seed in (0, 1, 2)] + [result("clean", seed=3)]
+    cell, _ = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    own = {entry["seed"]: entry["sal"] for entry in made[:3]}
+    clean = {entry["seed"]: entry["clean_sal"] for entry in made}
+    expected = spread_of("geometric", own, clean)  # four clean runs, three of them in pairs
+    row = cell_row(cell)
+    assert row["distance_geometric"] == cell.value(GEOMETRIC) == expected.value
+    assert (row["distance_geometric_low"], row["distance_geometric_high"]) == (expected.low, expected.high)
+    assert row["distance_geometric_p"] == expected.p_value
+    assert row["distance_geometric_resolution"] == expected.resolution
+    assert row["distance_geometric_seeds_needed"] == expected.seeds_needed
+    assert row["distance_geometric_verdict"] == "differs from clean"
+    assert row["distance_loss_ratio"] > 0  # the losses of all four clean runs are known
+    assert "distance_equal_loss_p" not in row  # no spread is defined for it
+    assert row["distance_equal_loss_std"] is not None
+
+
+def test_what_needs_losses_is_missing_in_results_that_do_not_say_them(tmp_path: Path) -> None:
+    made = [result("em", seed=seed) for seed in (0, 1)]
+    for entry in made:
+        del entry["clean_loss"]
+    (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    assert math.isnan(cell.value("loss_ratio"))
+    assert math.isfinite(cell.value(GEOMETRIC))
+
+
+def test_a_cell_without_a_ud_has_its_other_distances(tmp_path: Path) -> None:
+    made = [result("em", seed=seed) for seed in (0, 1)]
+    for entry in made:  # no two clusters in constant SAL
+        entry["clean_sal"] = np.ones_like(entry["clean_sal"]).tolist()
+        entry |= {"ud": None, "beta": None, "learnable_layers": [None] * 6, "clean_learnable_layers": [None] * 6}
+    folder = write_sweep(tmp_path / "sweep", *made)
+    (cell,) = cells(read_sweeps([folder]))
+    assert (cell.short_verdict(UD), cell.note[:6]) == ("no value", "no UD:")
+    assert cell.value(GEOMETRIC) < 1
+    assert build(folder, read_sweeps([folder]), [cell])  # tables, page and figures
 
 
 def test_both_files_hold_full_precision_and_every_job(tmp_path: Path) -> None:
@@ -78,6 +124,7 @@ def test_the_terminal_shows_jobs_cells_and_failures(tmp_path: Path, capsys: pyte
     print_tables(records, aggregates)
     shown = capsys.readouterr().out
     assert pm(cell.ud, cell.ud_std) in shown
+    assert said(cell, GEOMETRIC) in shown
     assert "2-rem failed: `poison.radius` must be positive; got -1." in shown
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from tests.results._sweeps import METHODS, multi_task, result, write_sweep
 from unlearnable.report.findings import findings, warnings
-from unlearnable.results.cells import cells
+from unlearnable.results.cells import GEOMETRIC, cells
 from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import Records
@@ -47,8 +50,18 @@ def test_numeric_axes_are_those_that_were_varied(tmp_path: Path) -> None:
     assert numeric_axes(found) == ["eps", "sal.samples"]
     series = axis_series(found, "eps")
     assert set(series) == {"sal.samples=64", "sal.samples=512"}
-    assert [place for place, _, _ in series["sal.samples=64"]["em"]] == [0.01, 0.05]
-    assert [place for place, _, _ in axis_series(found, "sal.samples")["ε = 0.01"]["em"]] == [64, 512]
+    assert list(series["sal.samples=64"]["em"]) == [0.01, 0.05]
+    assert list(axis_series(found, "sal.samples")["ε = 0.01"]["em"]) == [64, 512]
+
+
+def test_the_order_of_methods_is_compared_by_any_distance(tmp_path: Path) -> None:
+    made = [result(poison, eps=eps) for poison in METHODS for eps in (0.01, 0.05)]
+    for entry in made:  # at ε = 0.05 every poisoned SAL is the inverse of that at 0.01
+        if entry["eps"] == 0.05 and entry["poison"] != "clean":
+            entry["sal"] = (np.array(entry["clean_sal"]) ** 2 / np.array(entry["sal"])).tolist()
+    found = cells(_read(tmp_path, made))
+    assert stabilities(found)["all jobs"].tau[0, 1] != -1
+    assert stabilities(found, GEOMETRIC)["all jobs"].tau[0, 1] == pytest.approx(-1)
 
 
 def test_tasks_of_a_job_are_settings_of_their_own(tmp_path: Path) -> None:
@@ -66,6 +79,9 @@ def test_findings_name_the_order_here_and_in_the_paper(tmp_path: Path) -> None:
     )
     assert "over 4 methods" not in said
     assert "4 methods, p =" in said
+    # SAL of ops is 0.15 of clean data's, that of tap 1.4.
+    assert "Lowest geometric distance: ops 0.15" in said or "Lowest geometric distance: ops 0.1" in said
+    assert "methods differ from clean data in their mean log SAL (t-test, 5 %)" in said
 
 
 def test_two_methods_in_the_papers_order_are_no_agreement_to_count(tmp_path: Path) -> None:

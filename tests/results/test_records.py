@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.results._sweeps import multi_task, result, write_sweep
-from unlearnable.results.cells import cells
+from unlearnable.results.cells import GEOMETRIC, UD, cells
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.rows import job_rows
 
@@ -82,7 +82,7 @@ def test_what_is_clean_is_said_by_the_job_not_by_equal_numbers(tmp_path: Path) -
     (run,) = read_sweeps([write_sweep(tmp_path / "sweep", made)]).runs
     assert not run.is_clean
     (cell,) = cells(read_sweeps([tmp_path / "sweep"]))
-    assert cell.short_verdict == "no UD"
+    assert cell.short_verdict(UD) == cell.short_verdict(GEOMETRIC) == "no value"
 
 
 def test_jobs_are_found_at_any_depth_and_named_by_their_place(tmp_path: Path) -> None:

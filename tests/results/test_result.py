@@ -13,6 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from unlearnable.callbacks.trajectory import Epoch
+from unlearnable.distances import DISTANCES
 from unlearnable.measures.base import Measured
 from unlearnable.results.performance import sal_cosines
 from unlearnable.results.result import make_result
@@ -82,11 +83,30 @@ def test_a_result_says_what_it_is_and_what_it_depends_on(config: Any) -> None:
     }
     assert made["seconds"] == {"poison": 5.0, "train": 3.0, "sal": 2.0, "total": 9.0}
     assert made["reused"] == ["poison", "train"]
-    assert (made["parameters"], made["loss"]) == ([10, 30], [0.5] * 3)
+    assert (made["parameters"], made["loss"], made["clean_loss"]) == ([10, 30], [0.5] * 3, [0.5] * 3)
     assert all(isinstance(value, float | None) for value in made["distances"].values())
-    assert made["distances"]
+    assert set(made["distances"]) == set(DISTANCES)
+    assert made["distances"]["geometric"] == made["geometric"]["value"]
+    assert made["distances"]["loss_ratio"] == 1
+    assert made["distances"]["count_log"] == made["count_log"]["value"]
+    assert made["count_log"]["warning"] is None  # two layers are too few to say
+    assert made["equal_loss"]["compared"] == 3
+    assert made["undefined"] == {}
     assert made["config"]["steps"] == made["steps"] == 10  # resolved
     json.dumps(made, allow_nan=False)
+
+
+def test_a_ud_that_is_undefined_costs_nothing_else(config: Any, caplog: pytest.LogCaptureFixture) -> None:
+    # Constant SAL has no two clusters, so no β. (2 + τ) / (1 + τ) in all epochs and layers.
+    made = make_result(config, Poison(), run([[2.0, 2.0]] * 3), run([[1.0, 1.0]] * 3, name="c"), seconds=1.0)
+    assert (made["ud"], made["beta"], made["learnable_layers"], made["count_log"]) == (None, None, [None] * 3, None)
+    assert made["geometric"]["value"] == pytest.approx(2.001 / 1.001)
+    assert made["distances"]["count"] is None
+    assert "two different finite values in every epoch" in made["undefined"]["ud"]
+    assert "ud of class is undefined" in caplog.text
+    nothing = make_result(config, Poison(), run([[math.nan] * 2] * 3), run(name="c"), seconds=1.0)
+    assert (nothing["ud"], nothing["geometric"]) == (None, None)
+    assert set(nothing["undefined"]) == {"ud", "geometric", "count_log"}
 
 
 def test_clean_data_are_their_own_reference(config: Any) -> None:

@@ -45,7 +45,7 @@ def run_job(config: DictConfig) -> float | None:
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
-            log.info("UD %s · %s", _shown_ud(result), folder / RESULT)
+            log.info("%s · %s", _shown_distances(result), folder / RESULT)
             return _objective(result, config.target_ud)
     except SystemExit as stop:
         # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
@@ -84,8 +84,9 @@ def _message(error: Exception) -> str:
     )
 
 
-def _shown_ud(result: dict[str, Any]) -> str:
-    """UD, of each task if there are several."""
+def _shown_distances(result: dict[str, Any]) -> str:
+    """UD and the geometric distance, of each task if there are several."""
     tasks = result.get("tasks") or {"": result}
-    shown = {task: "–" if figures["ud"] is None else f"{figures['ud']:.3f}" for task, figures in tasks.items()}
-    return " · ".join(f"{task} {ud}".strip() for task, ud in shown.items())
+    shown = {task: (figures["ud"], figures["distances"]["geometric"]) for task, figures in tasks.items()}
+    said = {task: ["–" if value is None else f"{value:.3f}" for value in values] for task, values in shown.items()}
+    return " · ".join(f"{task} UD {ud}, geometric distance {ratio}".strip() for task, (ud, ratio) in said.items())

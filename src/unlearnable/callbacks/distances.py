@@ -1,20 +1,24 @@
-"""β, learnable layers and UD every epoch, as a callback."""
+"""β, learnable layers, UD and the geometric distance every epoch, as a callback."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from unlearnable.callbacks.measuring import task_key
-from unlearnable.distances import learnability_threshold, learnable_layers
+from unlearnable.distances import UndefinedDistanceError, geometric_distance, learnability_threshold, per_epoch
 from unlearnable.measures.history import History
 
 
 class DistanceLog(Callback):
-    """Logs `ud/beta`, `ud/learnable_layers` and `ud/value` (the epoch's UD) from what SAL's callback measures.
+    """Logs `ud/beta`, `ud/learnable_layers`, `ud/value` (the epoch's UD) and `ud/geometric` from what SAL's callback measures.
+
+    Layers that are not finite in one of the two runs are left out of both, as in the result.
 
     It goes after that callback. Against a clean reference each epoch is logged as it ends. A clean run is its own
     reference: its β is known only at its end, and all of its epochs are logged then, each at its own place on the `epoch`
@@ -40,34 +44,41 @@ class DistanceLog(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if self.clean is not None and epoch in self.history.epochs and epoch in self.clean:
-            pl_module.log_dict(self._values(epoch, self.clean), rank_zero_only=True)
+            pl_module.log_dict(epoch_figures(self._measured(epoch), self.clean, epoch), rank_zero_only=True)
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         whole = trainer.should_stop or self.epochs is None or trainer.current_epoch >= self.epochs
         if self.clean is None and self.history.epochs and whole and trainer.is_global_zero:
-            own = {
-                epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in self.history.epochs.items()
-            }
-            for epoch in sorted(own):
-                values = self._values(epoch, own)
+            own = {epoch: self._measured(epoch) for epoch in sorted(self.history.epochs)}
+            for epoch in own:
+                values = epoch_figures(own[epoch], own, epoch)
                 for logger in trainer.loggers:
                     logger.log_metrics({**values, "epoch": epoch - 1})
 
-    def _values(self, epoch: int, clean: Mapping[int, Mapping[str, np.ndarray]]) -> dict[str, float]:
-        """The epoch's figures of each task; NaN where there is no β, or no clean layer above it."""
-        values: dict[str, float] = {}
-        tasks = self.history.epochs[epoch]
-        for task, measured in tasks.items():
-            key = task_key("ud", task, tasks)
-            try:
-                beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
-            except ValueError:  # constant or non-finite SAL does not fall into two clusters; the result says so
-                values |= dict.fromkeys((f"{key}/beta", f"{key}/learnable_layers", f"{key}/value"), float("nan"))
-                continue
-            count = float(learnable_layers(measured.values[None], beta)[0])
-            reference = float(learnable_layers(clean[epoch][task][None], beta)[0])
-            values[f"{key}/beta"] = beta
-            values[f"{key}/learnable_layers"] = count
-            values[f"{key}/value"] = count / reference if reference else float("nan")
-        return values
+    def _measured(self, epoch: int) -> dict[str, np.ndarray]:
+        return {task: one.values for task, one in self.history.epochs[epoch].items()}
+
+
+def epoch_figures(
+    sal: Mapping[str, np.ndarray], clean: Mapping[int, Mapping[str, np.ndarray]], epoch: int
+) -> dict[str, float]:
+    """What is logged of an epoch, task by task; NaN for what is undefined: the result says why.
+
+    Args:
+        sal: Task → SAL of the layers, `[L]`.
+        clean: Epoch → task → the same of the clean run, of all epochs for β.
+        epoch: The epoch, counted from 1.
+    """
+    values: dict[str, float] = {}
+    for task, own in sal.items():
+        reference = clean[epoch][task]
+        beta = count = value = geometric = math.nan
+        with suppress(UndefinedDistanceError):
+            geometric = geometric_distance(own[None], reference[None])
+        with suppress(UndefinedDistanceError):
+            beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
+            count, _, value = per_epoch(own, reference, beta)
+        figures = {"beta": beta, "learnable_layers": float(count), "value": value, "geometric": geometric}
+        values |= {f"{task_key('ud', task, sal)}/{name}": figure for name, figure in figures.items()}
+    return values

@@ -36,10 +36,12 @@ class Coin(Defense):
         if margin > min(height, width):
             raise ValueError(f"`defense.reach` must be at most the images' {min(height, width)} pixels.")
         padded = F.pad(images, (margin,) * 4, mode="circular")
-        shape = (count, height, width)
-        places = []
-        for axis, length in ((2, width), (1, height)):  # grid_sample takes columns first
-            offset = torch.rand(shape, generator=generator, device=images.device).mul_(2).sub_(1).mul_(self.reach)
-            index = torch.arange(length, device=images.device).view(*(-1 if one == axis else 1 for one in range(3)))
-            places.append((index + margin + offset) * (2 / (length + 2 * margin - 1)) - 1)
-        return F.grid_sample(padded, torch.stack(places, -1), mode="bilinear", align_corners=True), targets
+        # grid_sample takes places as (column, row) with −1 and 1 at the outermost pixels.
+        pixel = torch.tensor([2 / (width + 2 * margin - 1), 2 / (height + 2 * margin - 1)], device=images.device)
+        columns, rows = torch.meshgrid(
+            torch.arange(width, device=images.device), torch.arange(height, device=images.device), indexing="xy"
+        )
+        lowest = (torch.stack([columns, rows], -1) + margin - self.reach) * pixel - 1
+        draws = torch.rand((count, height, width, 2), generator=generator, device=images.device)
+        places = torch.addcmul(lowest, draws, 2 * self.reach * pixel)
+        return F.grid_sample(padded, places, mode="bilinear", align_corners=True), targets

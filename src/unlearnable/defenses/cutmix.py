@@ -28,13 +28,13 @@ class CutMix(Mixing):
         images = images_of(inputs)
         share, partner = self.draw(len(images), generator)
         centre = torch.rand(2, generator=generator, device=generator.device).tolist()
-        window = []
+        window: list[slice] = []
         for length, place in zip(images.shape[-2:], centre, strict=True):
             half, middle = int(length * math.sqrt(1 - share)) // 2, int(place * length)
             window.append(slice(max(0, middle - half), min(length, middle + half)))
         mixed = images.clone()
-        rectangle = (..., *window)
-        mixed[rectangle] = images[partner][rectangle]
+        rows, columns = window
+        mixed[..., rows, columns] = images[partner][..., rows, columns]
         height, width = ((one.stop - one.start) for one in window)
         share = 1 - height * width / (images.shape[-2] * images.shape[-1])
         return mixed, self.mix_targets(targets, share, partner)

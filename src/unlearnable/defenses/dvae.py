@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -92,12 +93,13 @@ class DVAE(Defense):
         task = train.class_task
         if task is None:
             raise ValueError("D-VAE looks for the noise of a class, and the data have no class task.")
+        height, width = images_of(train.inputs).shape[2:]
         with seeding.drawing_from(seeding.generator("cpu", seed, turn)):
-            net = DisentanglingVAE(task.channels, width=self.width)
+            net = DisentanglingVAE(task.channels, (height, width), width=self.width)
         net = net.to(device).train()
         optimizer = torch.optim.Adam(net.parameters(), lr=self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
-        parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+        parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
         saved, first = folder / "state.pt", 0
         if saved.exists():
             state = torch.load(saved, weights_only=True, map_location=device)

@@ -28,15 +28,22 @@ class Disentangled:
 class DisentanglingVAE(nn.Module):
     """Convolutions to a code of a quarter of the resolution and back, by two decoders.
 
-    The decoder of noise sees the code and a learnt embedding of the class. Sides must be multiples of four.
+    The decoder of noise sees the code and a learnt embedding of the class, which has a vector a place: without places no
+    pattern that is the same in all images of a class could be told from them.
 
     Args:
         classes: How many there are; images without a class (−1) share one of their own.
+        size: Height and width of the images, multiples of four.
         width: Channels at half the resolution; at a quarter, and in the code, there are twice as many.
+
+    Raises:
+        ValueError: if a side is no multiple of four.
     """
 
-    def __init__(self, classes: int, *, width: int = 32) -> None:
+    def __init__(self, classes: int, size: tuple[int, int], *, width: int = 32) -> None:
         super().__init__()
+        if any(side % 4 for side in size):
+            raise ValueError(f"D-VAE needs images whose sides are multiples of 4; these have {size[0]}×{size[1]}.")
         code = 2 * width
         self.encode = nn.Sequential(
             *_block(3, width, stride=2),
@@ -44,7 +51,7 @@ class DisentanglingVAE(nn.Module):
             *_block(code, code),
             nn.Conv2d(code, 2 * code, 1),
         )
-        self.embed = nn.Embedding(classes + 1, code)
+        self.embed = nn.Parameter(torch.randn(classes + 1, code, size[0] // 4, size[1] // 4))
         self.decode_image = _decoder(code, width)
         self.decode_noise = _decoder(2 * code, width)
 
@@ -60,8 +67,8 @@ class DisentanglingVAE(nn.Module):
             noise = torch.randn(mean.shape, generator=draws, device=mean.device)
             code = mean + noise * (log_variance / 2).exp()
         rate = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
-        classes = self.embed(labels + 1)[:, :, None, None].expand_as(code)
-        return Disentangled(self.decode_image(code).sigmoid(), self.decode_noise(torch.cat([code, classes], 1)), rate)
+        with_class = torch.cat([code, self.embed[labels + 1]], 1)
+        return Disentangled(self.decode_image(code).sigmoid(), self.decode_noise(with_class), rate)
 
 
 def _block(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Module]:

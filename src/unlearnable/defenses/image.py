@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Inputs, Samples
 from unlearnable.defenses.base import Defense
-from unlearnable.files import write_atomically
+from unlearnable.files import whole_file
 from unlearnable.options import switch
 from unlearnable.tasks import Task
 
@@ -92,9 +92,16 @@ def rewritten(
     ).reshape(images.shape)
     for start in tqdm(range(done, len(images), rows_at_once), "purifying", disable=not progress, leave=False):
         rows = torch.arange(start, min(start + rows_at_once, len(images)))
-        stored[rows] = change(images[rows], rows).cpu()
-        write_atomically(reached, str(start + len(rows)))
+        stop = start + len(rows)
+        stored[start:stop] = change(images[start:stop], rows).cpu()
+        _note(reached, stop)
     return train.replace(inputs=stored)
+
+
+def _note(file: Path, reached: int) -> None:
+    """Writes how far the images are written."""
+    with whole_file(file) as temporary:
+        temporary.write_text(str(reached))
 
 
 def refuse_dense(tasks: Mapping[str, Task], what: str) -> None:

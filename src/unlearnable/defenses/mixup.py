@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Generator
 from typing_extensions import override
 
@@ -23,4 +24,4 @@ class MixUp(Mixing):
     def batch(self, inputs: Inputs, targets: Targets, *, generator: Generator) -> tuple[Inputs, Targets]:
         images = images_of(inputs)
         share, partner = self.draw(len(images), generator)
-        return share * images + (1 - share) * images[partner], self.mix_targets(targets, share, partner)
+        return torch.lerp(images[partner], images, share), self.mix_targets(targets, share, partner)

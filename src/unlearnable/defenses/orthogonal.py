@@ -19,6 +19,9 @@ from unlearnable.defenses.image import as_floats, as_levels, images_of, rewritte
 from unlearnable.options import Number, number, whole
 from unlearnable.tasks import Classification, Task
 
+#: An epoch of CIFAR-10 in batches of 1,024.
+_STEPS = 48
+
 
 class OrthogonalProjection(Defense):
     """Takes out of each image what a softmax regression on its pixels goes by: x ← x − Q Qᵀ x.
@@ -30,7 +33,8 @@ class OrthogonalProjection(Defense):
     Args:
         epochs: Of the regression; its step falls to a tenth after a half of them and again after three quarters.
         lr: Its first step.
-        batch_size: Images a step.
+        batch_size: Images a step, at most; at most a 48th of the set besides, so that small sets have as many steps as
+            CIFAR. With few of them the weights stay what they started from, and the images' mean is what goes.
     """
 
     purifies = True
@@ -77,11 +81,12 @@ class OrthogonalProjection(Defense):
         start = torch.rand(classes, size, generator=seeding.generator("cpu", seed))
         weights = ((2 * start - 1) / size**0.5).to(device).requires_grad_(True)  # as a linear layer's of PyTorch
         optimizer = torch.optim.SGD([weights], lr=self.lr)
+        batch_size = max(1, min(self.batch_size, len(images) // _STEPS))
         milestones = [int(self.epochs * share) for share in (0.5, 0.75)]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
         for epoch in tqdm(range(self.epochs), "regression", disable=not progress, leave=False):
             order = torch.randperm(len(images), generator=seeding.generator("cpu", seed, epoch))
-            for rows in order.split(self.batch_size):
+            for rows in order.split(batch_size):
                 scores = as_floats(images[rows].to(device)).flatten(1) @ weights.T
                 optimizer.zero_grad()
                 F.cross_entropy(scores, labels[rows].to(device), ignore_index=-1).backward()

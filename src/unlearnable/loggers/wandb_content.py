@@ -9,8 +9,9 @@ from typing import Any
 from unlearnable.files import finite
 from unlearnable.loggers.base import SweepInfo
 from unlearnable.report.pictures import draw_job
+from unlearnable.results.cells import figure
 from unlearnable.results.result import RESULT
-from unlearnable.results.rows import cell_row, job_rows
+from unlearnable.results.rows import cell_row, columns_of, job_rows
 
 
 def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
@@ -19,8 +20,8 @@ def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
 
     columns = ["task", "epoch", "layer", "sal", "clean_sal", "beta", "learnable"]
     run.log({"sal/table": wandb.Table(columns=columns, data=sal_rows(result))})
-    for name, figure in draw_job(folder).items():
-        run.log({f"figures/{name}": wandb.Image(figure)})
+    for name, drawn in draw_job(folder).items():
+        run.log({f"figures/{name}": wandb.Image(drawn)})
 
 
 def summary_values(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,10 +30,10 @@ def summary_values(result: Mapping[str, Any]) -> dict[str, Any]:
     for task, figures in (result.get("tasks") or {"": result}).items():
         prefix = f"{task}/" if task else ""
         values |= {f"{prefix}{key}": value for key, value in figures.items() if isinstance(value, int | float | str)}
-        for counts in ("learnable_layers", "clean_learnable_layers"):
-            values[f"{prefix}{counts}"] = sum(figures[counts]) / len(figures[counts])
-    for group in ("noise", "distances"):
-        values |= {f"{group}/{key}": value for key, value in (result.get(group) or {}).items() if value is not None}
+        for name in ("learnable_layers", "clean_learnable_layers", "distances.geometric"):
+            values[prefix + name.removeprefix("distances.")] = figure(figures, name)
+        values |= {f"{prefix}distances/{key}": of for key, of in figures["distances"].items() if of is not None}
+    values |= {f"noise/{key}": value for key, value in (result.get("noise") or {}).items() if value is not None}
     return values | {f"seconds/{key}": value for key, value in result["seconds"].items()}
 
 
@@ -44,7 +45,7 @@ def sal_rows(result: Mapping[str, Any]) -> list[list[Any]]:
             for layer, sal, clean in zip(
                 figures["layers"], figures["sal"][place], figures["clean_sal"][place], strict=True
             ):
-                above = None if sal is None else sal > figures["beta"]
+                above = None if None in (sal, figures["beta"]) else sal > figures["beta"]
                 rows.append([task, epoch, layer, sal, clean, figures["beta"], above])
     return rows
 
@@ -83,7 +84,7 @@ def log_report(run: Any, sweep: SweepInfo) -> None:
 
     for name, rows in (("jobs", job_rows(sweep.records)), ("methods", [cell_row(cell) for cell in sweep.cells])):
         if rows:
-            columns = list(dict.fromkeys(column for row in rows for column in row))
+            columns = columns_of(rows)
             data = [[finite(row.get(column)) for column in columns] for row in rows]
             run.log({name: wandb.Table(columns=columns, data=data, allow_mixed_types=True)})
     report = wandb.Artifact(f"report-{run.id}", type="report")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unlearnable.models.multi_head import MultiTaskNet
@@ -68,13 +70,12 @@ def freeze_features(net: nn.Module) -> None:
 def _read(file: Path) -> Mapping[str, Tensor]:
     found: Any
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            found = load_file(file)
-        else:
-            found = torch.load(file, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        found = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, weights_only=True, map_location="cpu")
+        )
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(
             f"`model.pretrained`: {file} cannot be read as tensors alone ({error}). Save a state dict: "
             "torch.save(model.state_dict(), path)."

@@ -13,8 +13,9 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.options import Number, existing_file, number, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project
+from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.surrogate import NetFactory, build, channels_last, freeze
 from unlearnable.poisons.image.training_set import Batch, TrainingSet, images_of
 from unlearnable.poisons.image.unet import UNet
@@ -113,18 +114,10 @@ class DC(ImagePoison):
 
     def _train(self, generator: nn.Module, data: TrainingSet) -> None:
         optimizer = torch.optim.Adam(generator.parameters(), lr=self.generator_lr)
-        path = None if data.work_dir is None else data.work_dir / "dc.pt"
-        first = 0
-        if path is not None and path.exists():
-            state = torch.load(path, weights_only=True, map_location=data.device)
-            generator.load_state_dict(state["generator"])
-            optimizer.load_state_dict(state["optimizer"])
-            first = state["trials"]
-        for trial in data.bar(range(first, self.trials), "DC: trials"):
+        checkpoint = Checkpoint(data, "dc", {"generator": generator, "optimizer": optimizer})
+        for trial in data.bar(range(checkpoint.restore(), self.trials), "DC: trials"):
             self._trial(generator, optimizer, data, trial)
-            if path is not None:
-                state = {"generator": generator.state_dict(), "optimizer": optimizer.state_dict(), "trials": trial + 1}
-                save_atomically(state, path)
+            checkpoint.save(trial + 1)
 
     def _trial(self, generator: nn.Module, optimizer: torch.optim.Optimizer, data: TrainingSet, trial: int) -> None:
         """One victim's training, and the generator's step for each of its steps."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.options import Number, number, switch, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
+from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.descent import descend, random_start
 from unlearnable.poisons.image.surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
@@ -85,7 +86,8 @@ class EM(ImagePoison):
         fabric = make_fabric(data.device)
         optimizer: Any = sgd(net, self.lr)
         model, optimizer = fabric.setup(net, optimizer)
-        for turn in data.bar(range(self._resume(data, net, optimizer, noise), self.max_rounds), "EM: rounds"):
+        checkpoint = Checkpoint(data, "em", {"net": net, "optimizer": optimizer}, {"noise": noise})
+        for turn in data.bar(range(checkpoint.restore(), self.max_rounds), "EM: rounds"):
             model.train()
             # A stream per round, so that a resumed generation meets the same batches.
             batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", turn))
@@ -100,7 +102,7 @@ class EM(ImagePoison):
                     self._descend(net, noise, batch)
                 _, accuracy = loss_and_accuracy(net, data, lambda batch: self._look_up(noise, batch))
             stop = accuracy > self.stop_accuracy and turn + 1 >= self.min_rounds
-            self._save(data, net, optimizer, noise, self.max_rounds if stop else turn + 1)
+            checkpoint.save(self.max_rounds if stop else turn + 1)
             if stop:
                 break
         return lambda batch, generator: self._look_up(noise, batch)  # noqa: ARG005
@@ -146,18 +148,3 @@ class EM(ImagePoison):
             with torch.no_grad():
                 part = project(part + steepest_step(gradient, self.step_size, self.norm), self.radius, self.norm)
         noise[present.cpu()] = part.detach().cpu()
-
-    def _resume(self, data: TrainingSet, net: nn.Module, optimizer: Any, noise: Tensor) -> int:
-        """Restores the state after the last finished round, if there is one; returns the number of rounds done."""
-        if data.work_dir is None or not (path := data.work_dir / "em.pt").exists():
-            return 0
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        net.load_state_dict(state["net"])
-        optimizer.load_state_dict(state["optimizer"])
-        noise.copy_(state["noise"])
-        return int(state["rounds"])
-
-    def _save(self, data: TrainingSet, net: nn.Module, optimizer: Any, noise: Tensor, rounds: int) -> None:
-        if data.work_dir is not None:
-            state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "noise": noise, "rounds": rounds}
-            save_atomically(state, data.work_dir / "em.pt")

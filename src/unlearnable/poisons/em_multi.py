@@ -15,8 +15,9 @@ from unlearnable.data.samples import Samples, Targets
 from unlearnable.models.multi_head import make_multi_task_net
 from unlearnable.models.weighting import make_aggregator
 from unlearnable.options import Number, number, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
+from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
+from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.descent import random_start
 from unlearnable.poisons.image.surrogate import NetFactory, frozen, make_fabric, sgd
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
@@ -102,7 +103,12 @@ class EMMulti(ImagePoison):
         fabric = make_fabric(data.device)
         optimizer: Any = sgd(net, self.lr)
         model, optimizer = fabric.setup(net, optimizer)
-        noise, scale, first = self._start(data, net, optimizer, objective)
+        noise, scale = data.noise_store("em_multi"), torch.zeros(len(objective.losses), device=data.device)
+        parts = {"net": net, "optimizer": optimizer}
+        checkpoint = Checkpoint(data, "em_multi", parts, {"noise": noise, "scale": scale})
+        first = checkpoint.restore()
+        if first == 0:
+            self._start(data, net, objective, noise, scale)
         for turn in data.bar(range(first, self.max_rounds), "EMMulti: rounds"):
             model.train()
             batches: Iterator[Batch] = data.endless(
@@ -122,7 +128,7 @@ class EMMulti(ImagePoison):
                     with torch.no_grad():
                         total += objective(net(batch.images + moved), batch) * len(batch.rows)
             done = float((total / len(data) / scale).mean()) < self.stop_ratio
-            self._save(data, net, optimizer, noise, scale, self.max_rounds if done else turn + 1)
+            checkpoint.save(self.max_rounds if done else turn + 1)
             if done:
                 break
         return lambda batch, generator: _look_up(noise, batch)  # noqa: ARG005
@@ -163,41 +169,17 @@ class EMMulti(ImagePoison):
 
         return combine
 
-    def _start(
-        self, data: TrainingSet, net: nn.Module, optimizer: Any, objective: _Objective
-    ) -> tuple[Tensor, Tensor, int]:
-        """Noise, L⁰ and number of rounds done: of an interrupted generation, or new."""
-        path = None if data.work_dir is None else data.work_dir / "em_multi.pt"
-        noise = data.noise_store("em_multi")
-        if path is not None and path.exists():
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            net.load_state_dict(state["net"])
-            optimizer.load_state_dict(state["optimizer"])
-            noise.copy_(state["noise"])
-            return noise, state["scale"].to(data.device), int(state["rounds"])
+    def _start(self, data: TrainingSet, net: nn.Module, objective: _Objective, noise: Tensor, scale: Tensor) -> None:
+        """Fills in where the alternation begins: random noise, and L⁰ of each task."""
         draws = data.stream("em_multi", "start")
-        total = torch.zeros(len(objective.losses), device=data.device)
         net.train()
         with torch.no_grad():
             for batch in data.batches(self.batch_size):
                 # In train mode, as running statistics say nothing yet; they are set right by the training that follows.
-                total += objective(net(batch.images), batch) * len(batch.rows)
+                scale += objective(net(batch.images), batch) * len(batch.rows)
                 started = random_start(batch.images, self.radius, self.norm, draws)
                 noise[batch.rows] = started.to("cpu", noise.dtype)
-        return noise, (total / len(data)).clamp_min(1e-6), 0
-
-    def _save(
-        self, data: TrainingSet, net: nn.Module, optimizer: Any, noise: Tensor, scale: Tensor, rounds: int
-    ) -> None:
-        if data.work_dir is not None:
-            state = {
-                "net": net.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "noise": noise,
-                "scale": scale,
-                "rounds": rounds,
-            }
-            save_atomically(state, data.work_dir / "em_multi.pt")
+        scale.div_(len(data)).clamp_min_(1e-6)
 
 
 @dataclass(frozen=True)

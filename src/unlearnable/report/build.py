@@ -16,7 +16,8 @@ from unlearnable.results.records import Records
 from unlearnable.results.rows import write_tables
 
 RUNS, CONFIGURATION = "runs.json", "configuration.json"
-_BULKY = ("config", "tasks", "reused")
+#: Left out of `runs.json`; the last three follow from SAL and losses.
+_BULKY = ("config", "tasks", "reused", "geometric", "count_log", "equal_loss")
 
 
 def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:

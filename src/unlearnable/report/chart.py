@@ -50,8 +50,8 @@ class Series:
         y: Places.
         look: Of all points, or of each.
         joined: Whether a line runs through them.
-        x_error: Standard deviations, one a point; empty for none.
-        y_error: The same along y.
+        x_range: The ends of an interval around each point, NaN where there is none; empty for none at all.
+        y_range: The same along y.
         band: Half the height of a faint band around the line, one a point; empty for none.
         labels: Written beside the points; empty for none.
         notes: More about each point, shown where a pointer can ask.
@@ -62,8 +62,8 @@ class Series:
     y: Sequence[Place]
     look: Look | Sequence[Look]
     joined: bool = False
-    x_error: Sequence[float] = ()
-    y_error: Sequence[float] = ()
+    x_range: Sequence[tuple[float, float]] = ()
+    y_range: Sequence[tuple[float, float]] = ()
     band: Sequence[float] = ()
     labels: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -97,6 +97,7 @@ class Heat:
         colours: Name of the colour map, plotly's and matplotlib's.
         texts: Written into the cells, `[rows][columns]`; empty for none.
         dots: Cells that are marked with a dot.
+        notes: More about each cell, shown where a pointer can ask, `[rows][columns]`; empty for none.
         mark: A value that is marked on the scale, and its symbol.
     """
 
@@ -110,6 +111,7 @@ class Heat:
     colours: tuple[str, str] = SEQUENTIAL
     texts: Sequence[Sequence[str]] = ()
     dots: Bool[np.ndarray, "rows columns"] | None = None
+    notes: Sequence[Sequence[str]] = ()
     mark: tuple[float, str] | None = None
 
 
@@ -147,6 +149,24 @@ class Chart:
     span: tuple[str, float, float] | None = None
     title: str = ""
     legend: bool = True
+
+
+def reaches(places: Sequence[Place], ranges: Sequence[tuple[float, float]]) -> Float64[np.ndarray, "2 points"]:
+    """How far each interval reaches below and above its place; 0 where that is not known."""
+    ends = np.array(ranges, dtype=np.float64).reshape(-1, 2).T
+    found = np.array([[-1.0], [1.0]]) * (ends - np.array(places, dtype=np.float64))
+    return np.nan_to_num(found, posinf=0, neginf=0).clip(min=0)
+
+
+def decades(values: Sequence[float]) -> list[float]:
+    """Ticks of a logarithmic axis with these values: 1, 2 and 5 of each power of ten, its first alone over many."""
+    known = [value for value in values if 0 < value < math.inf]
+    low, high = (math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))) if known else (0, 0)
+    ticks = [
+        float(f"{step}e{power}") for power in range(low, high + 1) for step in ((1, 2, 5) if high - low < 4 else (1,))
+    ]
+    inside = [tick for tick in ticks if known and min(known) / 2 <= tick <= 2 * max(known)]
+    return inside or [1.0]
 
 
 def texts_of(values: Float64[np.ndarray, "rows columns"]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""What the commands across settings share: `python -m unlearnable.report.sensitivity` and `….transfer`."""
+"""What the commands across settings share: `python -m unlearnable.report.sensitivity`, `….transfer`, `….calibration`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unlearnable.report.build import read
 from unlearnable.results.cells import Cell
-from unlearnable.results.rows import Rows, write_csv
+from unlearnable.results.rows import Rows, columns_of, write_csv
 
 
 def show_and_write(
@@ -17,7 +17,7 @@ def show_and_write(
     *,
     file: str,
     description: str | None,
-    show: Callable[[Sequence[Cell]], None],
+    show: Callable[[Sequence[Cell], Rows], None],
     rows_of: Callable[[Sequence[Cell]], Rows],
     needs: str,
 ) -> int:
@@ -27,8 +27,8 @@ def show_and_write(
         arguments: Of the command line; None takes the process' own.
         file: What is written, in the first folder unless told otherwise.
         description: Of the command.
-        show: Prints the table.
-        rows_of: Its rows as they are written; none is an error.
+        show: Prints the table, from the cells or the rows.
+        rows_of: The rows as they are written; none is an error.
         needs: What to say where there is nothing to compare.
     """
     parser = argparse.ArgumentParser(prog=f"python -m unlearnable.report.{Path(file).stem}", description=description)
@@ -43,9 +43,9 @@ def show_and_write(
     except (FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    show(cells)
+    show(cells, rows)
     folder = options.out or options.folders[0]
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / file, tuple(rows[0]), rows)
+    write_csv(folder / file, columns_of(rows), rows)
     print(folder / file)
     return 0

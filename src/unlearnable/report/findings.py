@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from unlearnable.report.words import pm, signed
-from unlearnable.results.cells import Cell
+from unlearnable.report.figures.methods import SHOWN
+from unlearnable.report.words import said, signed
+from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison, stabilities
-from unlearnable.results.published import published
-from unlearnable.results.ranking import RankCorrelation, order, rank_correlation
+from unlearnable.results.ranking import order, rank_correlation
 from unlearnable.results.records import Records
 
 
@@ -19,56 +19,59 @@ def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]
         return []
     first = compared[0]
     where = "" if len(compared) == 1 else f" ({first.title}; {len(compared)} settings in all)"
-    return [*_order(first, where), *_verdicts(first), *_against_accuracy(first), *_reported(first), *_stability(cells)]
+    correlated = [name for name in SHOWN if not math.isnan(first.correlation(name).rho)]
+    return [
+        *_order(first, UD, where),
+        *_verdicts(first, UD, "learnable layers"),
+        *_order(first, GEOMETRIC, ""),
+        *_verdicts(first, GEOMETRIC, "mean log SAL"),
+        *(correlation_text(first, name) for name in correlated),
+        *_reported(first),
+        *(text for name in SHOWN for text in _stability(cells, name)),
+    ]
 
 
-def _order(first: Comparison, where: str) -> Iterator[str]:
-    methods = sorted((cell for cell in first.methods if not math.isnan(cell.ud)), key=lambda cell: cell.ud)
-    if len(methods) > 1:
-        low, high = methods[0], methods[-1]
-        yield (
-            f"Lowest UD: {low.first.label} {pm(low.ud, low.ud_std, 2)}; highest: {high.first.label} "
-            f"{pm(high.ud, high.ud_std, 2)}{where}."
-        )
+def _order(first: Comparison, distance: str, where: str) -> Iterator[str]:
+    found = {cell.first.label: cell for cell in first.methods}
+    names = order(first.distances(distance))
+    if len(names) > 1:
+        low, high = (f"{name} {said(found[name], distance)}" for name in (names[0], names[-1]))
+        yield f"Lowest {SHOWN[distance]}: {low}; highest: {high}{where}."
 
 
-def _verdicts(first: Comparison) -> Iterator[str]:
-    judged = [cell for cell in first.methods if cell.spread and cell.spread.distinguishable is not None]
-    if judged:
-        apart = [cell.first.label for cell in judged if cell.spread and cell.spread.distinguishable]
-        alike = [cell.first.label for cell in judged if cell.first.label not in apart]
-        text = f"{len(apart)} of {len(judged)} methods differ from clean data in their learnable layers (t-test, 5 %)"
+def _verdicts(first: Comparison, distance: str, by: str) -> Iterator[str]:
+    told = {cell.first.label: cell.told(distance) for cell in first.methods if cell.told(distance) is not None}
+    if told:
+        alike = [name for name, apart in told.items() if not apart]
+        text = f"{len(told) - len(alike)} of {len(told)} methods differ from clean data in their {by} (t-test, 5 %)"
         yield text + (f"; not told from clean: {', '.join(alike)}." if alike else ".")
 
 
-def _against_accuracy(first: Comparison) -> Iterator[str]:
-    correlation = first.correlation()
-    if not math.isnan(correlation.rho):
-        yield f"UD against test accuracy: {correlation_text(correlation)}."
-
-
-def correlation_text(correlation: RankCorrelation) -> str:
-    """Spearman's ρ with its interval and what follows from it."""
-    text = f"Spearman's ρ = {signed(correlation.rho)}"
+def correlation_text(one: Comparison, distance: str) -> str:
+    """Spearman's ρ of a distance and test accuracy, with its interval and what it allows to say."""
+    correlation, name = one.correlation(distance), SHOWN[distance]
+    if math.isnan(correlation.rho):
+        return f"{_capital(name)}: no rank correlation (fewer than three methods, or all alike)."
+    text = f"{_capital(name)} against test accuracy: Spearman's ρ = {signed(correlation.rho)}"
     if math.isnan(correlation.low):
-        return f"{text} over {correlation.n} methods, too few for a confidence interval"
+        return f"{text} over {correlation.n} methods, too few for a confidence interval."
     interval = f"95 % interval {signed(correlation.low)} to {signed(correlation.high)}"
     text += f" ({interval}, {correlation.n} methods, p = {correlation.p_value:.2g})"
     if correlation.low > 0:
-        return f"{text}: UD orders the methods much as test accuracy does"
+        return f"{text}: it orders the methods much as test accuracy does."
     if correlation.high < 0:
-        return f"{text}: UD orders the methods against test accuracy"
-    return f"{text}: these methods do not show whether UD and test accuracy order them alike"
+        return f"{text}: it orders the methods against test accuracy."
+    return f"{text}: these methods do not show whether the two order them alike."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _reported(first: Comparison) -> Iterator[str]:
-    reported = {
-        cell.first.label: ud
-        for cell in first.methods
-        if (ud := published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud) is not None
-    }
+    reported = {cell.first.label: ud for cell in first.methods if (ud := cell.published.ud) is not None}
     if len(reported) > 1:
-        ours = {name: first.distances[name] for name in reported}
+        ours = {name: first.distances()[name] for name in reported}
         agreement = rank_correlation(list(ours.values()), list(reported.values()))
         seeds = min(len(cell.runs) for cell in first.methods if cell.first.label in reported)
         few = " (one seed)" if seeds == 1 else ""
@@ -79,8 +82,8 @@ def _reported(first: Comparison) -> Iterator[str]:
         yield (f"Order of UD, lowest first: here {here}; as reported (unverified) {there}: {same}{tau}{few}.")
 
 
-def _stability(cells: Sequence[Cell]) -> Iterator[str]:
-    for title, stability in stabilities(cells).items():
+def _stability(cells: Sequence[Cell], distance: str) -> Iterator[str]:
+    for title, stability in stabilities(cells, distance).items():
         if least := stability.least:
             where = "" if title == "all jobs" else f" ({title})"
             lowest = f"lowest {signed(least[2])} between {least[0]} and {least[1]}"
@@ -89,7 +92,8 @@ def _stability(cells: Sequence[Cell]) -> Iterator[str]:
                 if least[2] > 1 - 1e-9
                 else f"mean Kendall's τ = {signed(stability.mean_tau)}, {lowest}"
             )
-            yield f"Order of the methods between {len(stability.settings)} ways of measuring SAL{where}: {agreement}."
+            ways = f"{len(stability.settings)} ways of measuring SAL{where}"
+            yield f"Order of the methods by {SHOWN[distance]} between {ways}: {agreement}."
 
 
 def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
@@ -104,10 +108,11 @@ def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
         names = ", ".join(dict.fromkeys(cell.first.label for cell in single))
         texts.append(f"One seed only for {names}: no spread and no verdict there.")
     texts += list(dict.fromkeys(f"{cell.first.label}: {cell.note}" for cell in cells if cell.note))
+    texts += _arbitrary(records)
     left_out = sum(int(run.result.get("left_out") or 0) for run in records.runs)
     if left_out:
         texts.append(
-            f"{left_out} layer SALs were not finite (a loss overflowed); they are left out of both runs that UD compares."
+            f"{left_out} layer SALs were not finite (a loss overflowed); they are left out of both runs that are compared."
         )
     texts += _shortened(records) + _two_references(records)
     if records.repeated:
@@ -116,6 +121,18 @@ def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
             f"{', '.join(records.repeated[:5])}{' …' if len(records.repeated) > 5 else ''}."
         )
     return texts
+
+
+def _arbitrary(records: Records) -> list[str]:
+    """Where the count of learnable layers rests on clusters that are none."""
+    counts = [run.result["count_log"] for run in records.runs if run.result.get("count_log")]
+    without = sum(count["warning"] is not None for count in counts)
+    if not without:
+        return []
+    return [
+        f"In {without} of {len(counts)} results one cluster fits the clean run's log SALs as well as two: which layers count "
+        "as learnable, and so UD, is arbitrary there."
+    ]
 
 
 def _shortened(records: Records) -> list[str]:

@@ -45,22 +45,24 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
     ordered = [cell for one in compared for cell in one.cells]
     first = compared[0]
     found = {
-        "ud": [methods.distances(first, look)],
+        "ud": [methods.distances(first, look, distance) for distance in methods.SHOWN],
         **job_sheets(first, look),
         "curves": [curves.curve(first.cells, look, metric) for metric in curves.metrics_of(first.cells)[:3]],
     }
-    if (accuracy := methods.accuracy(first, look)) is not None:
-        found["ud_accuracy"] = [accuracy]
+    accuracies = [methods.accuracy(first, look, distance) for distance in methods.SHOWN]
+    found["ud_accuracy"] = [chart for chart in accuracies if chart is not None]
+    if (layers := methods.layers(first)) is not None:
+        found["layers"] = [layers]
     for axis in numeric_axes(ordered):
         for series in list(axis_series(ordered, axis).values())[:1]:
-            found[f"ud_over_{axis.replace('.', '_')}"] = [across.over_axis(series, look, axis)]
-    for stability in list(stabilities(ordered).values())[:1]:
-        if stability.least:
-            found["rank_stability"] = [across.stability(stability)]
+            over = [across.over_axis(series, look, axis, distance) for distance in methods.SHOWN]
+            found[f"ud_over_{axis.replace('.', '_')}"] = over
+    orders = [of for distance in methods.SHOWN for of in list(stabilities(ordered, distance).values())[:1] if of.least]
+    found["rank_stability"] = [across.stability(of) for of in orders]
     for transfer in list(transfers(ordered).values())[:1]:
         found["transfer"] = [across.transfer(transfer, method) for method in transfer.methods]
     if multi := [cell for cell in ordered if cell.first.result.get("tasks")]:
-        found["tasks"] = [methods.task_distances(multi, look)]
+        found["tasks"] = [methods.task_distances(multi, look, distance) for distance in methods.SHOWN]
     return {name: charts for name, charts in found.items() if charts}
 
 

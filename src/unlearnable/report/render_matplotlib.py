@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from unlearnable.files import whole_file
-from unlearnable.report.chart import Chart, Heat, Place, Series
+from unlearnable.report.chart import Chart, Heat, Place, Series, reaches
 from unlearnable.report.style import CLEAN_COLOUR, Look
 
 #: Width in inches of a text column and of a page in the usual templates.
@@ -111,13 +111,19 @@ def _size(charts: Sequence[Chart], rows: int) -> tuple[float, float]:
     if first.heat is not None:
         names = max(len(chart.heat.rows) for chart in charts if chart.heat)
         if not first.heat.texts:
-            return (PAGE if len(charts) > 1 else COLUMN, 0.4 + rows * (0.5 + 0.085 * names))
+            height = 0.13 if _named(first.heat) else 0.085
+            return (PAGE if len(charts) > 1 else COLUMN, 0.4 + rows * (0.5 + height * names))
         if len(charts) == 1:
             return min(PAGE, 1.9 + 0.36 * len(first.heat.columns)), 1.3 + 0.34 * names
         return PAGE, rows * (1.0 + 0.28 * names) + 0.6
     if first.y.scale == "category":
-        return COLUMN, 0.9 + 0.24 * len(first.y.categories)
+        return COLUMN if len(charts) == 1 else PAGE, 0.9 + 0.24 * len(first.y.categories)
     return (COLUMN if len(charts) == 1 and len(first.x.categories) < 6 else PAGE), 2.4 * rows
+
+
+def _named(heat: Heat) -> bool:
+    """Whether every column has a name to be read, where numbers can be left out."""
+    return bool(heat.texts) or isinstance(heat.columns[0], str)
 
 
 def _draw(axes: Axes, chart: Chart, *, first_column: bool, last_row: bool) -> None:
@@ -183,9 +189,8 @@ def _series(axes: Axes, series: Series, chart: Chart, number: int) -> None:
     if chart.x.scale == "category":  # side by side within a category
         offset = (number - (len(chart.series) - 1) / 2) * 0.7 / len(chart.series)
         x = [place + offset for place in x]
-    errors: dict[str, Any] = {
-        name: np.nan_to_num(e) for name, e in (("xerr", series.x_error), ("yerr", series.y_error)) if len(e)
-    }
+    ranges = (("xerr", series.x, series.x_range), ("yerr", series.y, series.y_range))
+    errors: dict[str, Any] = {name: reaches(places, ends) for name, places, ends in ranges if len(ends)}
     errors = {name: error for name, error in errors.items() if error.any()}
     if isinstance(series.look, Look):
         line = _look(series.look, joined=series.joined, points=len(x))
@@ -198,7 +203,7 @@ def _series(axes: Axes, series: Series, chart: Chart, number: int) -> None:
             )
         return
     for place, look in enumerate(series.look):
-        own = {name: error[place : place + 1] for name, error in errors.items()}
+        own = {name: error[:, place : place + 1] for name, error in errors.items()}
         axes.errorbar(x[place : place + 1], y[place : place + 1], capsize=2.5, **own, **_look(look))
 
 
@@ -253,10 +258,11 @@ def _heat(axes: Axes, heat: Heat, *, first_column: bool) -> None:
                 column, row, text, ha="center", va="center", fontsize=6, color=_ink(heat, heat.values[row, column])
             )
     axes.set_ylim(rows - 0.5, -0.5)
-    few = range(columns) if heat.texts else np.unique(np.linspace(0, columns - 1, min(columns, 4)).round().astype(int))
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "fontsize": 6} if heat.texts else {}
+    named = _named(heat)
+    few = range(columns) if named else np.unique(np.linspace(0, columns - 1, min(columns, 4)).round().astype(int))
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "fontsize": 6} if named else {}
     axes.set_xticks(list(few), [str(heat.columns[place]) for place in few], **turned)
-    axes.set_yticks(range(rows), heat.rows if first_column else [], fontsize=6 if heat.texts else 4.5)
+    axes.set_yticks(range(rows), heat.rows if first_column else [], fontsize=6 if named else 4.5)
     axes.tick_params(length=1.5)
     axes.grid(visible=False)
     for spine in axes.spines.values():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from unlearnable.report.chart import Axis, Chart, Heat, Place, Series
+from unlearnable.report.chart import Axis, Chart, Heat, Place, Series, reaches
 from unlearnable.report.style import CLEAN_COLOUR, Look, faint
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -126,13 +126,10 @@ def _scatter(series: Series, chart: Chart) -> dict[str, Any]:
     if len(series.labels):
         made |= {"text": list(series.labels), "cliponaxis": False}
         made["textposition"] = ["top right" if float(x) < 0.6 else "top left" for x in series.x]
-    for name, errors in (("error_x", series.x_error), ("error_y", series.y_error)):
-        if len(errors):
-            made[name] = {
-                "array": [0 if math.isnan(error) else error for error in errors],
-                "thickness": 1.5,
-                "width": 5,
-            }
+    for name, places, ranges in (("error_x", series.x, series.x_range), ("error_y", series.y, series.y_range)):
+        if len(ranges):
+            below, above = reaches(places, ranges).tolist()
+            made[name] = {"array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 5}
     return made
 
 
@@ -181,6 +178,7 @@ def _heat(figure: go.Figure, heat: Heat, chart: Chart) -> None:
         low, high = math.log10(heat.low), math.log10(heat.high)
         scale, bar = {"zmin": low, "zmax": high}, {**bar, **_ticks(heat, low, high)}
     x, y = chart.x.title or "", chart.y.title or ""
+    said = "%{text}" if heat.texts else "%{customdata}" if heat.notes else "%{customdata:.4g}"
     figure.add_heatmap(
         z=_short(values),
         x=columns,
@@ -191,9 +189,9 @@ def _heat(figure: go.Figure, heat: Heat, chart: Chart) -> None:
         **(
             {"text": [list(row) for row in heat.texts], "texttemplate": "%{text}", "xgap": 2, "ygap": 2}
             if heat.texts
-            else {"customdata": _short(heat.values)}
+            else {"customdata": [list(row) for row in heat.notes] or _short(heat.values)}
         ),
-        hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}: {'%{text}' if heat.texts else '%{customdata:.4g}'}<extra></extra>",
+        hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}: {said}<extra></extra>",
     )
     if heat.dots is not None:
         places = list(zip(*np.nonzero(heat.dots), strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from unlearnable.report.figures import curves, maps, methods
 from unlearnable.report.findings import correlation_text
 from unlearnable.report.layout import Choice, Image, Panel, Section
 from unlearnable.report.style import Look
-from unlearnable.results.cells import Cell
+from unlearnable.report.words import short
+from unlearnable.results.cells import Cell, figure
 from unlearnable.results.comparison import Comparison, families
 from unlearnable.results.records import Records
 
@@ -23,14 +23,17 @@ _MOST_LANDSCAPES = 12
 
 
 def headline_section(records: Records, compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """The table and UD as a picture."""
-    choices = [Choice(one.title, [methods.distances(one, looks)]) for one in compared if one.methods]
+    """The table, and UD and the geometric distance as a picture."""
+    shown = [one for one in compared if one.methods]
+    choices = [Choice(one.title, [methods.distances(one, looks, name) for name in methods.SHOWN]) for one in shown]
     panel = Panel(
         "distances",
-        "UD of each method",
-        "Tick marks are single seeds, each against the clean run of its seed. The grey band spans the UDs of clean runs "
-        "against clean runs with other seeds: a method inside it may be chance. Published UDs are as reported and unverified.",
+        "How far each method is from clean data",
+        "Tick marks are single seeds, each against the clean run of its seed. The grey bands are clean runs against clean "
+        "runs with other seeds, all UDs and 95 % of the geometric distances: a method inside may be chance. Published UDs are "
+        "as reported and unverified.",
         choices,
+        names=("UD, as published", "geometric distance of SAL"),
     )
     notes = [] if choices else ["No poisoned job has a result yet."]
     notes += tables.remarks(compared)
@@ -44,29 +47,29 @@ def headline_section(records: Records, compared: Sequence[Comparison], looks: Ma
 
 
 def accuracy_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """UD against accuracy, and whether one tells what the other does not."""
+    """The distances beside accuracy, and whether one says what the other does not."""
     choices = []
     for one in compared:
-        chart = methods.accuracy(one, looks)
-        if chart is None or not one.methods:
+        charts = [chart for name in methods.SHOWN if (chart := methods.accuracy(one, looks, name)) is not None]
+        if not charts or not one.methods:
             continue
-        correlation = one.correlation()
-        enough = not math.isnan(correlation.rho)
-        note = f"{correlation_text(correlation)}." if enough else "Fewer than three methods: no rank correlation."
-        choices.append(Choice(one.title, [replace(chart, title="")], note))
+        note = " ".join(correlation_text(one, name) for name in methods.SHOWN)
+        choices.append(Choice(one.title, [replace(chart, title="") for chart in charts], note))
     panel = Panel(
         "accuracy",
-        "UD against test accuracy",
-        "Each point is a method; bars are standard deviations over the seeds. Methods at the same height but different "
-        "accuracy, or the reverse, are told apart by one of the two only. Clean data are shown but not in the correlation.",
+        "Distances against test accuracy",
+        "Each point is a method; bars are standard deviations over the seeds, of the geometric distance 95 % intervals. "
+        "Methods at the same height but different accuracy, or the reverse, are told apart by one of the two only. Clean data "
+        "are shown but not in the correlation.",
         choices,
+        names=tuple(methods.SHOWN.values()),
     )
     notes = [] if choices else ["No poisoned job has a test accuracy."]
-    return Section("ud-accuracy", "UD and accuracy", panels=[panel] if choices else [], notes=notes)
+    return Section("ud-accuracy", "Distances and accuracy", panels=[panel] if choices else [], notes=notes)
 
 
 def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:
-    """SAL by layer and epoch, learnable layers, the distribution."""
+    """SAL by layer and epoch, which layers differ, learnable layers, the distribution."""
     runs = [
         (one, cell, run) for one in compared for cell in one.methods for run in sorted(cell.runs, key=lambda r: r.seed)
     ]
@@ -85,7 +88,7 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
             Choice(
                 f"{cell.first.label} · seed {run.seed}{where}",
                 maps.sal_maps(run),
-                f"UD {run.result['ud']:.3f}." if run.result["ud"] is not None else "",
+                f"UD {short(run.result['ud'])}, geometric distance {short(figure(run.result, 'distances.geometric'))}.",
             )
         )
     shown = [one for one in compared if one.methods]
@@ -102,6 +105,7 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
                 "Run",
                 ("clean reference", "poisoned"),
             ),
+            *_layers_panel(compared),
             Panel(
                 "learnable",
                 "Learnable layers over epochs",
@@ -119,6 +123,16 @@ def sharpness_section(compared: Sequence[Comparison], looks: Mapping[str, Look])
         ],
         notes=notes,
     )
+
+
+def _layers_panel(compared: Sequence[Comparison]) -> list[Panel]:
+    choices = [Choice(one.title, [chart]) for one in compared if (chart := methods.layers(one)) is not None]
+    caption = (
+        "How many times larger each layer's SAL is than the clean runs', geometric mean over epochs and seeds. A dot marks a "
+        "layer that differs at q < 0.05 (t-tests over the seeds; of all dots of a method no more than 5 % are expected to be "
+        "chance). One seed has no dots."
+    )
+    return [Panel("layers", "Which layers differ?", caption, choices)] if choices else []
 
 
 def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) -> Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,8 @@ from unlearnable.report import tables
 from unlearnable.report.figures import across, maps, methods
 from unlearnable.report.layout import Choice, Panel, Section
 from unlearnable.report.style import Look
-from unlearnable.results.cells import Cell
+from unlearnable.report.words import signed
+from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import (
     Comparison,
     axis_series,
@@ -19,10 +19,15 @@ from unlearnable.results.comparison import (
     measures_of,
     numeric_axes,
     stabilities,
+    transferred_orders,
     transfers,
 )
+from unlearnable.results.ranking import RankingStability
 from unlearnable.results.records import Records
 
+#: Of panels that show both distances.
+_NAMES = tuple(methods.SHOWN.values())
+_BARS = "Bars: ± standard deviation over the seeds for UD, the 95 % interval for the geometric distance."
 #: Runs whose maps of a measure are shown at most.
 _MOST_MAPS = 40
 
@@ -58,12 +63,12 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
         if not series:
             continue
         title = across.NAMES.get(axis, axis)
-        charts = [Choice(name, [across.over_axis(lines, looks, axis)]) for name, lines in series.items()]
-        caption = (
-            f"UD when only {title} changes, ± standard deviation over the seeds. Lines that cross change the order of "
-            "methods."
-        )
-        panels.append(Panel(f"axis-{len(panels)}", f"UD over {title}", caption, charts))
+        charts = [
+            Choice(name, [across.over_axis(lines, looks, axis, distance) for distance in methods.SHOWN])
+            for name, lines in series.items()
+        ]
+        caption = f"When only {title} changes. {_BARS} Lines that cross change the order of methods."
+        panels.append(Panel(f"axis-{len(panels)}", f"Distances over {title}", caption, charts, names=_NAMES))
     grids = []
     for title, family in families(cells, free=("eps", "steps")).items():
         for method in dict.fromkeys(cell.first.label for cell in family if not cell.is_clean):
@@ -75,21 +80,13 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
                 grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", [across.grid(own)]))
     if grids:
         panels.append(Panel("grid", "UD over ε × steps", "Mean ± standard deviation over the seeds.", grids, "Method"))
-    stable = [
-        Choice(
-            title,
-            [across.stability(stability)],
-            f"Mean τ over all pairs {stability.mean_tau:.2f}." if not math.isnan(stability.mean_tau) else "",
-        )
-        for title, stability in stabilities(cells).items()
-        if stability.least
-    ]
+    stable = _orders(stabilities(cells, UD), stabilities(cells, GEOMETRIC))
     if stable:
         caption = (
-            "Kendall's τ of the methods' order by UD between two ways of measuring: 1 is the same order, −1 the reverse, "
-            "0 no relation."
+            "Kendall's τ of the methods' order between two ways of measuring: 1 is the same order, −1 the reverse, 0 no "
+            "relation."
         )
-        panels.append(Panel("stability", "Is the order of methods stable?", caption, stable))
+        panels.append(Panel("stability", "Is the order of methods stable?", caption, stable, names=_NAMES))
     notes = (
         []
         if panels
@@ -100,6 +97,18 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
     if panels and not stable:
         notes = ["Fewer than three methods share two ways of measuring: no rank stability."]
     return Section("sensitivity", "Sensitivity", panels=panels, notes=notes)
+
+
+def _orders(by_ud: Mapping[str, RankingStability], geometric: Mapping[str, RankingStability]) -> list[Choice]:
+    """Agreement of the methods' orders, by UD and by the geometric distance; none where too few methods are shared."""
+    choices = []
+    for title, one in by_ud.items():
+        found = (one, geometric[title])
+        means = " and ".join(signed(of.mean_tau) for of in found)
+        if any(of.least for of in found):
+            note = f"Mean τ over all pairs {means}, by UD and by the geometric distance."
+            choices.append(Choice(title, [across.stability(of) for of in found], note))
+    return choices
 
 
 def transfer_section(cells: Sequence[Cell]) -> Section:
@@ -127,6 +136,12 @@ def transfer_section(cells: Sequence[Cell]) -> Section:
             caption = "Kendall's τ between the methods' order at the foreign β and at the own one."
             choices = [Choice("all", [across.transfer_order(transfer)])]
             panels.append(Panel(f"transfer-tau-{number}", f"Does the order survive?{where}", caption, choices))
+    if orders := _orders(transferred_orders(cells, UD), transferred_orders(cells, GEOMETRIC)):
+        caption = (
+            "Kendall's τ of the methods' order between data sets and models, each with its own β; the geometric distance needs "
+            "none."
+        )
+        panels.append(Panel("transfer-orders", "Is the order the same elsewhere?", caption, orders, names=_NAMES))
     return Section("transfer", "Transfer of β", panels=panels)
 
 
@@ -136,10 +151,10 @@ def tasks_section(records: Records, cells: Sequence[Cell], looks: Mapping[str, L
     if not multi:
         return Section("tasks", "Tasks", notes=["No multi-task job here."])
     choices = [
-        Choice(title, [methods.task_distances(family, looks)])
+        Choice(title, [methods.task_distances(family, looks, distance) for distance in methods.SHOWN])
         for title, family in families(multi, free=("task",)).items()
     ]
-    panels = [Panel("task-ud", "UD of each task", "Mean ± standard deviation over the seeds.", choices)]
+    panels = [Panel("task-ud", "Distances of each task", _BARS, choices, names=_NAMES)]
     conflicts = {}
     for run in records.runs:
         conflict = run.result.get("conflict")

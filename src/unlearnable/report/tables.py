@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from unlearnable.report.layout import Column, Entry, Row, Table
-from unlearnable.report.words import pm
-from unlearnable.results.cells import Cell
+from unlearnable.report.words import pm, said
+from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
 from unlearnable.results.comparison import Comparison
-from unlearnable.results.published import Published, published
 from unlearnable.results.records import AXES, Failure, Records
 
 _Shown = Callable[[Cell], Entry]
@@ -30,7 +29,7 @@ def significant(value: float) -> Entry:
 
 
 def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Table:
-    """Method × (UD ± spread, verdict, β, learnable layers, accuracies, budget used), the published figures beside."""
+    """Method × (UD ± spread and geometric distance with their verdicts, β, accuracies, budget), the published beside."""
     cells = [cell for one in compared for cell in one.cells]
     columns = {
         name: shown
@@ -40,20 +39,19 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
     rows = [
         Row([shown(cell) for shown in columns.values()], "clean" if cell.is_clean else "", one.title)
         for one in compared
-        for cell in sorted(one.cells, key=_lowest_first)
+        for cell in one.ordered
     ]
     for (poison, status), count in Counter((one.poison or one.job, one.status) for one in failures).items():
         entries = [Entry(poison, poison), Entry(f"{count} {status}", badge="no")]
         rows.append(Row([*entries, *[Entry("")] * (len(columns) - 2)], "failed"))
     headings = [Column(name, name not in _WORDS, _HINTS.get(name, "")) for name in columns]
-    return Table(
-        "Each method over its seeds, mean ± standard deviation; a heading sorts.", headings, rows, sortable=True
-    )
+    caption = "Each method over its seeds, mean ± standard deviation or [95 % interval]; a heading sorts."
+    return Table(caption, headings, rows, sortable=True)
 
 
 def remarks(compared: Sequence[Comparison]) -> list[str]:
-    """Caveats on the published figures in the table."""
-    shown = {str(cell.first.result["poison"]): _published(cell) for one in compared for cell in one.methods}
+    """What is to be known of the published figures that the table shows."""
+    shown = {str(cell.first.result["poison"]): cell.published for one in compared for cell in one.methods}
     texts = [
         f"The published test accuracy of {name} is not comparable: {found.unlike}."
         for name, found in sorted(shown.items())
@@ -67,16 +65,26 @@ def remarks(compared: Sequence[Comparison]) -> list[str]:
     return texts
 
 
-def _lowest_first(cell: Cell) -> tuple[bool, float]:
-    return cell.is_clean, cell.ud if not math.isnan(cell.ud) else math.inf
-
-
-_WORDS = ("method", "verdict", "settings", "dataset", "model", "task", "defense", "solver", "budget used", "seeds")
+_WORDS = (
+    "method",
+    "verdict",
+    "geometric verdict",
+    "settings",
+    "dataset",
+    "model",
+    "task",
+    "defense",
+    "solver",
+    "budget used",
+    "seeds",
+)
 _HINTS = {
     "UD": "Mean over the seeds, each against the clean run of its seed. Lower means more unlearnable, 1 means like clean data.",
     "UD, reported": "Ye, Su and Qian (ICLR 2025): as reported, unverified",
     "verdict": "Do the learnable layers of poisoned and clean runs differ in the mean? Two-sample t-test, 5 %.",
-    "p": "Of that test",
+    "geometric": "SAL over the clean runs', geometric mean over epochs, layers and seeds, with its 95 % interval",
+    "geometric verdict": "Do the runs' mean log SALs differ? t-test over the seeds, 5 %.",
+    "seeds needed": "Seeds that would tell the geometric distance with a power of 0.8, at this scatter",
     "clean vs clean": "UD of clean runs against clean runs with other seeds: what chance alone does",
     "β": "Learnability threshold, from the clean runs",
     "learnable layers": "Layers with SAL > β, mean over epochs and seeds",
@@ -92,27 +100,28 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         for axis in AXES[1:]
         if len({cell.first.axis(axis) for cell in cells}) > 1
     }
-    if any(cell.first.settings for cell in cells):
-        # Long where unlike experiments are put together.
-        axes["settings"] = lambda cell: Entry(cell.first.settings or "–", cell.first.settings)
     return {
         "method": lambda cell: Entry(cell.first.label, cell.first.label),
-        "UD": lambda cell: number(cell.ud, cell.ud_std),
-        "UD, reported": _reported,
-        "verdict": _verdict,
-        "p": lambda cell: significant(math.nan if cell.is_clean or not cell.spread else cell.spread.p_value),
-        "clean vs clean": lambda cell: (
-            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
-        ),
         **axes,
-        "β": lambda cell: significant(cell.figure("beta")[0]),
-        "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
-        "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
-        "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
+        "UD": _value(UD),
+        "UD, reported": _reported,
+        "verdict": _verdict(UD),
+        "geometric": _value(GEOMETRIC),
+        "geometric verdict": _verdict(GEOMETRIC),
+        "seeds needed": _seeds_needed,
         "test acc": lambda cell: number(*cell.figure("test_acc"), percent=True),
         "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
         "test acc, APBench": _apbench,
         "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
+        "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
+        # Long where unlike experiments are put together.
+        "settings": lambda cell: Entry(cell.first.settings or "–", cell.first.settings),
+        "clean vs clean": lambda cell: (
+            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
+        ),
+        "β": lambda cell: significant(cell.figure("beta")[0]),
+        "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
+        "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
         "budget used": _budget,
         "seeds": lambda cell: Entry(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
         "minutes a job": lambda cell: number(cell.figure("seconds.total")[0] / 60, digits=1),
@@ -123,27 +132,39 @@ def _axis(name: str) -> _Shown:
     return lambda cell: Entry(str(cell.first.axis(name)), str(cell.first.axis(name)))
 
 
-def _published(cell: Cell) -> Published:
-    return published(str(cell.first.result["dataset"]), str(cell.first.result["poison"]))
-
-
 def _reported(cell: Cell) -> Entry:
-    value = _published(cell).ud
+    value = cell.published.ud
     return Entry("–") if value is None else Entry(f"{value:.3f}, unverified", repr(value))
 
 
 def _apbench(cell: Cell) -> Entry:
-    found = _published(cell)
+    found = cell.published
     if found.test_acc is None:
         return Entry("–")
     shown = number(found.test_acc, percent=True)
     return Entry(f"{shown.text}, not comparable", shown.key) if found.unlike else shown
 
 
-def _verdict(cell: Cell) -> Entry:
-    told = cell.spread.distinguishable if cell.spread and not cell.is_clean else None
-    badge = "" if cell.is_clean else {True: "yes", False: "no", None: "open"}[told]
-    return Entry(cell.short_verdict, cell.short_verdict, badge)
+def _value(distance: str) -> _Shown:
+    def shown(cell: Cell) -> Entry:
+        value = cell.value(distance)
+        return Entry("–") if math.isnan(value) else Entry(said(cell, distance), repr(value))
+
+    return shown
+
+
+def _verdict(distance: str) -> _Shown:
+    def shown(cell: Cell) -> Entry:
+        badge = "" if cell.is_clean else {True: "yes", False: "no", None: "open"}[cell.told(distance)]
+        p_value, words = cell.p_value(distance), cell.short_verdict(distance)
+        return Entry(words + ("" if math.isnan(p_value) else f", p = {p_value:.2g}"), words, badge)
+
+    return shown
+
+
+def _seeds_needed(cell: Cell) -> Entry:
+    needed = cell.spreads[GEOMETRIC].seeds_needed if GEOMETRIC in cell.spreads and not cell.is_clean else None
+    return Entry("–") if needed is None else Entry(str(needed), str(needed))
 
 
 def _budget(cell: Cell) -> Entry:
@@ -156,8 +177,8 @@ def _budget(cell: Cell) -> Entry:
 
 
 def jobs(records: Records) -> Table:
-    """Every job with its overrides and its outcome, failures included."""
-    columns = ["job", "method", "seed", "ε", "steps", "UD", "test acc", "minutes", "from the store"]
+    """Every job with its overrides' outcome, failures included."""
+    columns = ["job", "method", "seed", "ε", "steps", "UD", "geometric", "test acc", "minutes", "from the store"]
     rows = []
     for run in records.runs:
         result = run.result
@@ -170,8 +191,9 @@ def jobs(records: Records) -> Table:
                     Entry(str(run.seed), str(run.seed)),
                     Entry(f"{result['eps']:g}", str(result["eps"])),
                     Entry(str(result["steps"]), str(result["steps"])),
-                    number(math.nan if result["ud"] is None else result["ud"], digits=3),
-                    number(math.nan if result.get("test_acc") is None else result["test_acc"], percent=True),
+                    number(figure(result, "ud"), digits=3),
+                    number(figure(result, "distances.geometric"), digits=3),
+                    number(figure(result, "test_acc"), percent=True),
                     number(result["seconds"]["total"] / 60, digits=1),
                     Entry(", ".join(result.get("reused", [])) or "–"),
                 ]
@@ -185,8 +207,19 @@ def jobs(records: Records) -> Table:
 
 
 def tasks(cells: Sequence[Cell]) -> Table:
-    """Method × task: UD, the task's own metric and how it compares with the clean model."""
-    names = ["method", "task", "UD", "verdict", "metric", "poisoned", "clean", "relative"]
+    """Method × task: both distances, the task's own metric and how it compares with the clean model."""
+    names = [
+        "method",
+        "task",
+        "UD",
+        "verdict",
+        "geometric",
+        "geometric verdict",
+        "metric",
+        "poisoned",
+        "clean",
+        "relative",
+    ]
     rows = []
     for cell in cells:
         metric = str(cell.first.result.get("metric") or "–")
@@ -196,8 +229,7 @@ def tasks(cells: Sequence[Cell]) -> Table:
                 [
                     Entry(cell.first.label, cell.first.label),
                     Entry(cell.first.task, cell.first.task),
-                    number(cell.ud, cell.ud_std),
-                    _verdict(cell),
+                    *(shown(cell) for name in (UD, GEOMETRIC) for shown in (_value(name), _verdict(name))),
                     Entry(metric, metric),
                     number(*cell.figure("test_metric"), digits=3),
                     number(*cell.figure("clean_test_metric"), digits=3),
@@ -206,6 +238,6 @@ def tasks(cells: Sequence[Cell]) -> Table:
                 "clean" if cell.is_clean else "",
             )
         )
-    words = ("method", "task", "verdict", "metric")
+    words = ("method", "task", "verdict", "geometric verdict", "metric")
     caption = "Each task by its own metric; relative: change against the clean model in per cent, negative is worse."
     return Table(caption, [Column(name, name not in words) for name in names], rows, sortable=True)

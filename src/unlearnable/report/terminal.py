@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from unlearnable.report.words import pm, short, signed
-from unlearnable.results.cells import Cell
+from unlearnable.report.figures.methods import BARS, SHOWN
+from unlearnable.report.words import pm, said, short, signed
+from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
 from unlearnable.results.records import AXES, Records
-from unlearnable.results.rows import job_row, transfer_rows
+from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ _SHOWN: Mapping[str, str] = {
     "beta": "β",
     "learnable_layers": "learnable layers",
     "ud": "UD",
+    "distance_geometric": "geometric",
     "train_acc": "train acc",
     "test_acc": "test acc",
     "test_acc_peak": "peak",
@@ -56,32 +58,48 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
 
-def print_sensitivity(cells: Sequence[Cell]) -> None:
-    """UD of every method under every setting, and how far the settings agree on the order."""
+def print_sensitivity(cells: Sequence[Cell], _: Rows) -> None:
+    """Both distances of every method under every setting, and how far the settings agree on the order."""
     from rich.table import Table
 
     console, compared = wide_console(), comparisons(cells)
     methods = list(dict.fromkeys(cell.first.label for one in compared for cell in one.methods))
-    table = Table(title="UD, mean ± standard deviation over seeds")
-    for name in ("setting", *methods):
-        table.add_column(name, justify="left" if name == "setting" else "right")
-    for one in compared:
-        own = {cell.first.label: pm(cell.ud, cell.ud_std) for cell in one.methods}
-        table.add_row(one.title, *(own.get(method, "–") for method in methods))
-    console.print(table)
-    for title, stability in stabilities(cells).items():
-        if least := stability.least:
-            console.print(
-                f"{title}: mean Kendall's τ {signed(stability.mean_tau)} between {len(stability.settings)} settings; "
-                f"lowest {signed(least[2])} between {least[0]} and {least[1]}."
-            )
+    for distance, name in SHOWN.items():
+        table = Table(title=f"{name}, {BARS[distance]}")
+        for column in ("setting", *methods):
+            table.add_column(column, justify="left" if column == "setting" else "right")
+        for one in compared:
+            own = {cell.first.label: said(cell, distance, 3) for cell in one.methods}
+            table.add_row(one.title, *(own.get(method, "–") for method in methods))
+        console.print(table)
+        for title, stability in stabilities(cells, distance).items():
+            if least := stability.least:
+                console.print(
+                    f"{title}: mean Kendall's τ {signed(stability.mean_tau)} between {len(stability.settings)} settings; "
+                    f"lowest {signed(least[2])} between {least[0]} and {least[1]}."
+                )
 
 
-def print_transfer(cells: Sequence[Cell]) -> None:
+def print_calibration(_: Sequence[Cell], rows: Rows) -> None:
+    """How often each distance's verdict is wrong on clean runs, and how often it finds a known ratio, in per cent."""
+    from rich.table import Table
+
+    columns = columns_of(rows)
+    table = Table(title="Clean halves against clean halves: share called different, in per cent (5 is due)")
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="left" if name in ("setting", "distance") else "right")
+    for row in rows:
+        values = [row.get(name) for name in columns]
+        table.add_row(
+            *(f"{100 * value:.1f}" if isinstance(value, float) and value >= 0 else short(value) for value in values)
+        )
+    wide_console().print(table)
+
+
+def print_transfer(_: Sequence[Cell], rows: Rows) -> None:
     """UD on each target at each source's β."""
     from rich.table import Table
 
-    rows = transfer_rows(cells)
     methods = list(dict.fromkeys(row["poison"] for row in rows))
     table = Table(title="UD at the β of another setting")
     for name in ("measured", "β of", "on", *methods, "order's τ"):
@@ -131,18 +149,21 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
         "clean vs clean": lambda cell: (
             pm(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread and cell.spread.clean_pairs else "–"
         ),
-        "verdict": lambda cell: cell.short_verdict,
-        "p": lambda cell: "–" if cell.is_clean or not cell.spread else short(cell.spread.p_value),
-        "resolves": lambda cell: "–" if not cell.spread else short(cell.spread.resolution),
-        "train acc": lambda cell: pm(*cell.figure("train_acc")),
-        "test acc": lambda cell: pm(*cell.figure("test_acc")),
-        "peak": lambda cell: pm(*cell.figure("test_acc_peak")),
+        "verdict": lambda cell: cell.short_verdict(UD),
+        "p": lambda cell: short(cell.p_value(UD)),
+        "geometric": lambda cell: said(cell, GEOMETRIC),
+        "its verdict": lambda cell: cell.short_verdict(GEOMETRIC),
+        "its p": lambda cell: short(cell.p_value(GEOMETRIC)),
+        "train acc": lambda cell: pm(*cell.figure("train_acc"), digits=2),
+        "test acc": lambda cell: pm(*cell.figure("test_acc"), digits=2),
+        "peak": lambda cell: pm(*cell.figure("test_acc_peak"), digits=2),
     }
     if not any(cell.first.settings for cell in cells):
         del columns["settings"]
-    table = Table(title="Over seeds: mean ± standard deviation")
+    table = Table(title="Over seeds: mean ± standard deviation; geometric distance with its 95 % interval")
     for name in columns:
-        table.add_column(name, justify="right" if name in ("seeds", "UD", "clean vs clean", "eps", "steps") else "left")
+        right = ("seeds", "UD", "clean vs clean", "geometric", "eps", "steps")
+        table.add_column(name, justify="right" if name in right else "left")
     for cell in cells:
         table.add_row(*(text(cell) for text in columns.values()))
     console.print(table)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unlearnable.results.cells import Cell
+from unlearnable.results.cells import UD, Cell
 from unlearnable.results.ranking import RankCorrelation, RankingStability, rank_correlation, ranking_stability
 from unlearnable.results.records import AXES
 from unlearnable.results.thresholds import SettingRuns, Transfer, transfer_thresholds
@@ -31,19 +32,22 @@ class Comparison:
 
     @property
     def methods(self) -> list[Cell]:
-        """The cells that are not clean data and have a UD."""
-        return [cell for cell in self.cells if not cell.is_clean and cell.spread is not None]
+        """The cells that are not clean data and have a distance, lowest UD first."""
+        return [cell for cell in self.ordered if not cell.is_clean and (cell.spread or cell.spreads)]
 
     @property
-    def distances(self) -> dict[str, float]:
-        """Method → mean UD."""
-        return {cell.first.label: cell.ud for cell in self.methods}
+    def ordered(self) -> list[Cell]:
+        """The cells, lowest UD first, then those without a UD, then clean data."""
+        return sorted(self.cells, key=lambda cell: (cell.is_clean, math.isnan(cell.ud), cell.ud))
 
-    def correlation(self) -> RankCorrelation:
-        """Rank correlation of UD and test accuracy over the methods."""
-        return rank_correlation(
-            [cell.ud for cell in self.methods], [cell.figure("test_acc")[0] for cell in self.methods]
-        )
+    def distances(self, distance: str = UD) -> dict[str, float]:
+        """Method → a distance over its seeds."""
+        return {cell.first.label: cell.value(distance) for cell in self.methods}
+
+    def correlation(self, distance: str = UD) -> RankCorrelation:
+        """Rank correlation of a distance and test accuracy over the methods."""
+        accuracies = [cell.figure("test_acc")[0] for cell in self.methods]
+        return rank_correlation(list(self.distances(distance).values()), accuracies)
 
 
 def comparisons(cells: Sequence[Cell]) -> list[Comparison]:
@@ -99,9 +103,9 @@ def numeric_axes(cells: Sequence[Cell]) -> list[str]:
     return found
 
 
-def axis_series(cells: Sequence[Cell], axis: str) -> dict[str, dict[str, list[tuple[float, float, float]]]]:
-    """Setting without the axis → method → points (place, mean UD, standard deviation) along the axis."""
-    result: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+def axis_series(cells: Sequence[Cell], axis: str) -> dict[str, dict[str, dict[float, Cell]]]:
+    """Setting without the axis → method → place along the axis → cell, ascending."""
+    result: dict[str, dict[str, dict[float, Cell]]] = {}
     by_option = axis not in AXES
     for title, family in families(cells, free=[axis] if not by_option else ["settings"]).items():
         for cell in family:
@@ -110,8 +114,8 @@ def axis_series(cells: Sequence[Cell], axis: str) -> dict[str, dict[str, list[tu
             rest = ", ".join(f"{name}={value}" for name, value in _options(cell).items() if name != axis)
             key = f"{title} · {rest}" if by_option and rest else title
             place = float(_options(cell)[axis]) if by_option else float(_place(cell, axis))
-            result.setdefault(key, {}).setdefault(cell.first.label, []).append((place, cell.ud, cell.ud_std))
-    series = {key: {name: sorted(points) for name, points in methods.items()} for key, methods in result.items()}
+            result.setdefault(key, {}).setdefault(cell.first.label, {})[place] = cell
+    series = {key: {name: dict(sorted(of.items())) for name, of in methods.items()} for key, methods in result.items()}
     return {key: value for key, value in series.items() if any(len(points) > 1 for points in value.values())}
 
 
@@ -129,12 +133,23 @@ def _is_number(cell: Cell, option: str) -> bool:
     return True
 
 
-def stabilities(cells: Sequence[Cell]) -> dict[str, RankingStability]:
+def stabilities(cells: Sequence[Cell], distance: str = UD) -> dict[str, RankingStability]:
     """Data and model → agreement of the methods' order between all ways SAL was measured, where there are two or more."""
+    return _agreements(cells, _training, distance)
+
+
+def transferred_orders(cells: Sequence[Cell], distance: str = UD) -> dict[str, RankingStability]:
+    """Way of measuring → agreement of the methods' order between all data sets and models, where there are two or more."""
+    return _agreements(cells, _measuring, distance)
+
+
+def _agreements(
+    cells: Sequence[Cell], part: Callable[[Cell], dict[str, Any]], distance: str
+) -> dict[str, RankingStability]:
     found = {}
-    for title, family in _by_part(cells, _training).items():
+    for title, family in _by_part(cells, part).items():
         compared = sorted(comparisons(family), key=lambda one: one.cells[0].first.setting[_MEASURED])
-        values = {comparison.title: comparison.distances for comparison in compared}
+        values = {comparison.title: comparison.distances(distance) for comparison in compared}
         if len(values) > 1:
             found[title] = ranking_stability(values)
     return found
@@ -146,9 +161,10 @@ def transfers(cells: Sequence[Cell]) -> dict[str, Transfer]:
     for title, family in _by_part(cells, _measuring).items():
         settings = {}
         for comparison in comparisons(family):
-            methods = {cell.first.label: {run.seed: run.sal for run in cell.runs} for cell in comparison.methods}
+            own = [cell for cell in comparison.methods if cell.spread]
+            methods = {cell.first.label: {run.seed: run.sal for run in cell.runs} for cell in own}
             if methods:
-                settings[comparison.title] = SettingRuns(comparison.methods[0].clean, methods)
+                settings[comparison.title] = SettingRuns(own[0].clean, methods)
         if len(settings) > 1:
             found[title] = transfer_thresholds(settings)
     return found

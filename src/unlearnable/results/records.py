@@ -88,6 +88,18 @@ class Run:
         return array(self.result["clean_sal"])
 
     @property
+    def losses(self) -> Float64[np.ndarray, " epochs"] | None:
+        """Loss on the probe in the epochs of SAL; None for results that do not say."""
+        return array([self.result["loss"]])[0] if "loss" in self.result else None
+
+    @property
+    def clean_losses(self) -> Float64[np.ndarray, " epochs"] | None:
+        """The same of the clean run of the same seed."""
+        if "clean_loss" in self.result:
+            return array([self.result["clean_loss"]])[0]
+        return self.losses if self.is_clean else None
+
+    @property
     def is_clean(self) -> bool:
         """Whether it is a clean run itself: its own reference."""
         return bool(self.result.get("is_clean", self.result["poison"] == "clean"))
@@ -167,13 +179,14 @@ class Records:
             cells[run.cell].append(run)
         return dict(cells)
 
-    def clean_runs(self, runs: Sequence[Run]) -> dict[int, np.ndarray]:
-        """Seed → SAL of every clean run in the setting of one cell's `runs`, whichever job it was made for.
+    def clean_runs(self, runs: Sequence[Run]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+        """Seed → SAL, and seed → losses, of every clean run in the setting of one cell's `runs`, whichever job it was made for.
 
-        A run's own reference goes before another's of the same seed.
+        A run's own reference goes before another's of the same seed. Losses are missing where no result says them.
         """
-        shared = {other.seed: other.clean_sal for other in self.runs if other.setting == runs[0].setting}
-        return {**shared, **{run.seed: run.clean_sal for run in runs}}
+        setting = [*(other for other in self.runs if other.setting == runs[0].setting), *runs]
+        sal = {run.seed: run.clean_sal for run in setting}
+        return sal, {run.seed: losses for run in setting if (losses := run.clean_losses) is not None}
 
 
 def job_name(sweep: Path, folder: Path) -> str:

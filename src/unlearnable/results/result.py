@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from unlearnable.distances import all_distances, convergence_epoch, distance_report
+from unlearnable.distances import (
+    UndefinedDistanceError,
+    all_distances,
+    convergence_epoch,
+    count_log_report,
+    distance_report,
+    equal_loss,
+    geometric_report,
+)
 from unlearnable.files import finite
 from unlearnable.identity import plain
 from unlearnable.results.performance import multi_task_figures, task_performance
@@ -18,6 +27,10 @@ from unlearnable.results.run import CONFLICT, SAL, MadePoison, MeasuredRun
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+_Report = TypeVar("_Report")
 
 #: The file's name in the job's folder.
 RESULT = "result.json"
@@ -46,7 +59,7 @@ def make_result(
         preview: A picture (or a text) of it in the job's folder.
 
     Raises:
-        ValueError: if the two runs have no measured epoch in common, or UD is undefined.
+        ValueError: if the two runs have no measured epoch in common.
     """
     clean = reference or run
     epochs = _common_epochs(SAL, run, clean)
@@ -96,33 +109,55 @@ def _task_result(task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequen
 
 
 def _distances(task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequence[int]) -> dict[str, Any]:
-    """What SAL says of one task: SAL, β, learnable layers, UD with its parts and the other distances."""
-    series = run.series(SAL, task, epochs)
+    """What SAL says of one task: SAL, β, learnable layers, UD with its parts and the other distances.
+
+    A distance that has no value for these SALs is null; `undefined` says why, and nothing else is lost.
+    """
+    series, clean_series = run.series(SAL, task, epochs), clean.series(SAL, task, epochs)
     weights = np.asarray(series[-1].details["weights"], dtype=np.int64)
     own, reference = run.values(SAL, task, epochs), clean.values(SAL, task, epochs)
+    losses, clean_losses = (
+        np.array([one.details.get("loss") for one in found], dtype=np.float64) for found in (series, clean_series)
+    )
     accuracies = [clean.epochs[epoch - 1].metrics.get("test/acc") for epoch in epochs]
     known = [accuracy for accuracy in accuracies if accuracy is not None]
-    distance = distance_report(
-        own,
-        reference,
-        weights=weights,
-        converged_epoch=convergence_epoch(known) if len(known) == len(accuracies) else None,
-    )
+    more: dict[str, Any] = {
+        "weights": weights,
+        "converged_epoch": convergence_epoch(known) if len(known) == len(accuracies) else None,
+    }
+    undefined: dict[str, str] = {}
+
+    def defined(name: str, report: Callable[[], _Report]) -> _Report | None:
+        try:
+            return report()
+        except UndefinedDistanceError as error:
+            undefined[name] = str(error)
+            log.warning("%s of %s is undefined: %s", name, task, error)
+            return None
+
+    count = defined("ud", lambda: distance_report(own, reference, **more))
+    geometric = defined("geometric", lambda: geometric_report(own, reference, **more))
+    count_log = defined("count_log", lambda: count_log_report(own, reference))
     return {
         "layers": list(series[-1].names),
         "sal": own.tolist(),
         "clean_sal": reference.tolist(),
-        "loss": [found.details.get("loss") for found in series],
+        "loss": losses.tolist(),
+        "clean_loss": clean_losses.tolist(),
         "parameters": weights.tolist(),
-        "beta": distance.beta,
-        "learnable_layers": distance.poisoned_counts.tolist(),
-        "clean_learnable_layers": distance.clean_counts.tolist(),
-        "ud": distance.value,
-        "ud_per_epoch": distance.per_epoch.tolist(),
-        "ud_parameter_weighted": distance.weighted,
-        "ud_until_convergence": distance.until_convergence,
-        "distances": dict(all_distances(own, reference, weights=weights)),
-        "left_out": distance.left_out_poisoned + distance.left_out_clean,
+        "beta": count and count.beta,
+        "learnable_layers": count.poisoned_counts.tolist() if count else [None] * len(epochs),
+        "clean_learnable_layers": count.clean_counts.tolist() if count else [None] * len(epochs),
+        "ud": count and count.value,
+        "ud_per_epoch": count.per_epoch.tolist() if count else [None] * len(epochs),
+        "ud_parameter_weighted": count and count.weighted,
+        "ud_until_convergence": count and count.until_convergence,
+        "distances": all_distances(own, reference, losses=losses, clean_losses=clean_losses, **more),
+        "geometric": geometric and geometric.to_dict(),
+        "count_log": count_log and count_log.to_dict(),
+        "equal_loss": equal_loss(own, reference, losses, clean_losses).to_dict(),
+        "undefined": undefined,
+        "left_out": int((~np.isfinite(own)).sum() + (~np.isfinite(reference)).sum()),
     }
 
 

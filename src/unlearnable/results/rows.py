@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unlearnable.distances import DISTANCES, Spread, all_calibrations
+from unlearnable.distances.calibration import LEAST_SEEDS
 from unlearnable.files import write_atomically
-from unlearnable.results.cells import Cell
-from unlearnable.results.comparison import stabilities, transfers
-from unlearnable.results.published import published
+from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
+from unlearnable.results.comparison import comparisons, stabilities, transferred_orders, transfers
 from unlearnable.results.records import AXES, Records, Run, natural_order
 
 SUMMARY, AGGREGATES = "summary.csv", "aggregates.csv"
-SENSITIVITY, TRANSFER = "sensitivity.csv", "transfer.csv"
+SENSITIVITY, TRANSFER, CALIBRATION = "sensitivity.csv", "transfer.csv", "calibration.csv"
 
 Rows = list[dict[str, Any]]
 
@@ -49,7 +50,7 @@ def job_rows(records: Records) -> Rows:
 def job_row(run: Run) -> dict[str, Any]:
     """One task of a job."""
     result = run.result
-    counts = {name: _mean(result[name]) for name in ("learnable_layers", "clean_learnable_layers")}
+    counts = {name: figure(result, name) for name in ("learnable_layers", "clean_learnable_layers")}
     return {
         **{column: result.get(column) for column in COLUMNS},
         **counts,
@@ -67,7 +68,12 @@ def cell_row(cell: Cell) -> dict[str, Any]:
     """A cell over its seeds; what is not known is NaN."""
     first, spread = cell.first, cell.spread
     figures = {name.replace(".", "_"): cell.figure(name) for name in AVERAGED}
-    figures |= {f"distance_{name}": cell.figure(f"distances.{name}") for name in first.result.get("distances", {})}
+    more: dict[str, Any] = {}
+    for name in DISTANCES:
+        if (found := cell.spreads.get(name)) is not None:
+            more |= _spread_columns(f"distance_{name}", cell, found)
+        else:  # no spread is defined for it, or there is none here
+            figures[f"distance_{name}"] = cell.figure(f"distances.{name}")
     seeds = sorted({seed for pair in spread.clean_pairs for seed in pair}) if spread else []
     return {
         **dict(zip(AXES, first.axes, strict=True)),
@@ -79,46 +85,89 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "clean_ud": spread.clean_mean if spread else math.nan,
         "clean_ud_std": spread.clean_std if spread else math.nan,
         "clean_seeds": " ".join(map(str, seeds)),
-        "p_value": math.nan if spread is None or cell.is_clean else spread.p_value,
+        "p_value": cell.p_value(UD),
         "resolution": spread.resolution if spread else math.nan,
-        "verdict": cell.verdict,
+        "verdict": cell.verdict(UD),
+        **more,
         **{name: mean for name, (mean, _) in figures.items()},
         **{f"{name}_std": deviation for name, (_, deviation) in figures.items()},
-        "ud_as_reported_unverified": published(str(first.axis("dataset")), str(first.axis("poison"))).ud,
+        "ud_as_reported_unverified": cell.published.ud,
         "metric": first.result.get("metric", ""),
         "seconds": cell.figure("seconds.total")[0],
+    }
+
+
+def _spread_columns(name: str, cell: Cell, found: Spread) -> dict[str, Any]:
+    """A distance over the seeds: itself, its 95 % interval, clean against clean, and the verdict."""
+    low, high = cell.interval(found.distance)
+    return {
+        name: found.value,
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_clean_low": found.clean_low,
+        f"{name}_clean_high": found.clean_high,
+        f"{name}_p": cell.p_value(found.distance),
+        f"{name}_resolution": found.resolution,
+        f"{name}_seeds_needed": None if cell.is_clean else found.seeds_needed,
+        f"{name}_verdict": cell.short_verdict(found.distance),
     }
 
 
 def sensitivity_rows(cells: Sequence[Cell]) -> Rows:
     """One row for each two ways of measuring: Kendall's τ of their orders of methods, and over how many methods."""
     rows = []
+    geometric = stabilities(cells, GEOMETRIC)
     for title, stability in stabilities(cells).items():
         for i, first in enumerate(stability.settings):
             for j, second in enumerate(stability.settings[i + 1 :], i + 1):
-                agreement = {"tau": float(stability.tau[i, j]), "methods": int(stability.common[i, j])}
+                agreement = {"tau": float(stability.tau[i, j]), "tau_geometric": float(geometric[title].tau[i, j])}
+                agreement["methods"] = int(stability.common[i, j])
                 rows.append({"data": title, "setting": first, "other": second, **agreement})
     return rows
 
 
 def transfer_rows(cells: Sequence[Cell]) -> Rows:
-    """One row for each source of β, target and method: UD at that β and at the target's own."""
-    return [
-        {
-            "measured": title,
-            "beta_of": source,
-            "beta": float(found.beta[i]),
-            "on": target,
-            "poison": method,
-            "ud": float(found.ud[i, j, k]),
-            "own_ud": float(found.ud[j, j, k]),
-            "order_tau": float(found.tau[i, j]),
-        }
-        for title, found in transfers(cells).items()
-        for i, source in enumerate(found.settings)
-        for j, target in enumerate(found.settings)
-        for k, method in enumerate(found.methods)
-    ]
+    """One row for each source of β, target and method: UD at that β and at the target's own, and what needs no β."""
+    rows = []
+    for title, found in transfers(cells).items():
+        geometric = transferred_orders(cells, GEOMETRIC)[title]
+        for i, source in enumerate(found.settings):
+            for j, target in enumerate(found.settings):
+                own = dict(zip(geometric.methods, geometric.values[geometric.settings.index(target)], strict=True))
+                rows += [
+                    {
+                        "measured": title,
+                        "beta_of": source,
+                        "beta": float(found.beta[i]),
+                        "on": target,
+                        "poison": method,
+                        "ud": float(found.ud[i, j, k]),
+                        "own_ud": float(found.ud[j, j, k]),
+                        "own_geometric": float(own[method]),
+                        "order_tau": float(found.tau[i, j]),
+                    }
+                    for k, method in enumerate(found.methods)
+                ]
+    return rows
+
+
+def calibration_rows(cells: Sequence[Cell]) -> Rows:
+    """One row for each setting with enough clean seeds and distance: how often its verdict is wrong, and its power."""
+    rows = []
+    for one in comparisons(cells):
+        cell = max(one.cells, key=lambda cell: len(cell.clean_losses))
+        if len(cell.clean) < LEAST_SEEDS:
+            continue
+        found = all_calibrations(
+            cell.clean, weights=cell.first.result.get("parameters"), clean_losses=cell.clean_losses
+        )
+        for name, of in found.items():
+            powers = {f"power_{ratio:g}": share for ratio, share in of.power.items()}
+            shares = {"false_positives": of.false_positives, "false_positives_paired": of.false_positives_paired}
+            rows.append(
+                {"setting": one.title, "distance": name, "seeds": of.seeds, "splits": of.splits, **shares, **powers}
+            )
+    return rows
 
 
 def write_tables(folder: Path, records: Records, cells: Sequence[Cell]) -> list[Path]:
@@ -134,9 +183,14 @@ def write_tables(folder: Path, records: Records, cells: Sequence[Cell]) -> list[
         (TRANSFER, transfer_rows(cells)),
     ):
         if rows:
-            write_csv(folder / name, list(dict.fromkeys(column for row in rows for column in row)), rows)
+            write_csv(folder / name, columns_of(rows), rows)
             written.append(folder / name)
     return written
+
+
+def columns_of(rows: Rows) -> list[str]:
+    """The columns that some row has, in their order."""
+    return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -147,7 +201,3 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, An
     for row in rows:
         writer.writerow({name: "" if isinstance(v, float) and math.isnan(v) else v for name, v in row.items()})
     write_atomically(path, text.getvalue())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

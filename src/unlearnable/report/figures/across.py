@@ -1,4 +1,4 @@
-"""Across settings: UD over how SAL is measured, the order of methods, β used elsewhere; conflict between tasks."""
+"""Across settings: distances over how SAL is measured, the order of methods, β used elsewhere; conflict between tasks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.report.chart import Axis, Chart, Reference, Series, matrix
+from unlearnable.report.figures.methods import axis_of
 from unlearnable.report.style import DIVERGING, Look
 from unlearnable.report.words import pm
-from unlearnable.results.cells import Cell
+from unlearnable.results.cells import UD, Cell
 from unlearnable.results.ranking import RankingStability
 from unlearnable.results.thresholds import Transfer
 
@@ -18,23 +19,26 @@ NAMES = {"eps": "SAL's ε", "steps": "SAL steps"}
 
 
 def over_axis(
-    series: Mapping[str, Sequence[tuple[float, float, float]]], looks: Mapping[str, Look], axis: str
+    series: Mapping[str, Mapping[float, Cell]], looks: Mapping[str, Look], axis: str, distance: str = UD
 ) -> Chart:
-    """UD over one numeric option of the measurement.
+    """A distance over one numeric option of the measurement.
 
     Args:
-        series: Method → (place on the axis, mean UD, its standard deviation), ascending.
+        series: Method → place on the axis → cell, ascending.
         looks: Of the methods.
         axis: The option.
+        distance: Which.
     """
-    places = sorted({place for points in series.values() for place, _, _ in points})
+    cells = [cell for points in series.values() for cell in points.values()]
+    places = sorted({place for points in series.values() for place in points})
     spread_out = places[0] > 0 and places[-1] / places[0] >= 5
     lines = []
     for name, points in series.items():
-        x, means, spreads = (list(column) for column in zip(*points, strict=True))
-        lines.append(Series(name, x, means, looks[name], joined=True, y_error=spreads))
+        values = [cell.value(distance) for cell in points.values()]
+        ranges = [cell.interval(distance) for cell in points.values()]
+        lines.append(Series(name, list(points), values, looks[name], joined=True, y_range=ranges))
     x_axis = Axis(NAMES.get(axis, axis), "log" if spread_out else "linear", ticks=places)
-    return Chart(x_axis, Axis("UD", from_zero=True), lines, references=[Reference(y=1)])
+    return Chart(x_axis, axis_of(distance, cells), lines, references=[Reference(y=1)])
 
 
 def grid(cells: Sequence[Cell]) -> Chart:

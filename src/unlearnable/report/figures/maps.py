@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from unlearnable.report.chart import Axis, Box, Chart, Heat, Reference, Series
 from unlearnable.report.style import DIVERGING, SEQUENTIAL, Look
+from unlearnable.results.cells import figure
 from unlearnable.results.comparison import Comparison
 from unlearnable.results.records import Run, array
 
@@ -82,7 +83,7 @@ def distribution(one: Comparison, looks: Mapping[str, Look]) -> Chart:
     return Chart(Axis(scale="category"), Axis("SAL", "log"), boxes=boxes, references=references, legend=False)
 
 
-def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float]], look: Look) -> Series:
+def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float | None]], look: Look) -> Series:
     """The mean over the seeds, ± standard deviation as a band; `rows` are the seeds, as long as the shortest."""
     length = min(len(epochs), *map(len, rows))
     values = np.array([row[:length] for row in rows], dtype=np.float64)
@@ -91,8 +92,7 @@ def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float]],
 
 
 def _first_runs(one: Comparison) -> list[Run]:
-    cells = sorted(one.methods, key=lambda cell: cell.ud)[:_MOST_MAPS]
-    return [min(cell.runs, key=lambda run: run.seed) for cell in cells]
+    return [min(cell.runs, key=lambda run: run.seed) for cell in one.methods[:_MOST_MAPS]]
 
 
 def _sal_maps(maps: Sequence[tuple[str, Map, Run]]) -> list[Chart]:
@@ -101,7 +101,7 @@ def _sal_maps(maps: Sequence[tuple[str, Map, Run]]) -> list[Chart]:
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
     charts = []
     for title, values, run in maps:
-        beta = float(run.result["beta"])
+        beta = figure(run.result, "beta")  # NaN if there is none
         heat = Heat(
             values.T,
             run.result["layers"],

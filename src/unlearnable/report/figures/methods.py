@@ -1,70 +1,128 @@
-"""Methods under one setting: UD of each, and UD against test accuracy."""
+"""Methods under one setting: a distance of each, alone, against test accuracy, task by task and layer by layer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from unlearnable.report.chart import Axis, Chart, Reference, Series
-from unlearnable.report.style import PUBLISHED, SEED, Look
-from unlearnable.results.cells import Cell
+import numpy as np
+
+from unlearnable.distances import Spread, layer_differences
+from unlearnable.report.chart import Axis, Chart, Heat, Reference, Series, decades
+from unlearnable.report.style import DIVERGING, PUBLISHED, SEED, Look
+from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison
-from unlearnable.results.published import published
+
+#: The distances that figures show, in their order, and how they are called.
+SHOWN: Mapping[str, str] = {UD: "UD", GEOMETRIC: "geometric distance"}
+#: What the bars around a distance are.
+BARS: Mapping[str, str] = {UD: "mean ± standard deviation", GEOMETRIC: "value and 95 % interval"}
 
 
-def distances(one: Comparison, looks: Mapping[str, Look]) -> Chart:
-    """UD per method, lowest first: mean ± standard deviation, each seed, clean against clean, the value as reported."""
-    shown = sorted(one.methods, key=lambda cell: cell.ud)
+def axis_of(distance: str, cells: Sequence[Cell], more: str = "") -> Axis:
+    """The axis of a distance: UD from zero, ratios on a logarithmic scale that holds the intervals of these cells."""
+    if distance == UD:
+        return Axis(SHOWN[distance] + more, from_zero=True)
+    values = [value for cell in cells for value in (1.0, cell.value(distance), *cell.interval(distance))]
+    return Axis(SHOWN[distance] + more, "log", ticks=decades(values))
+
+
+def distances(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> Chart:
+    """A distance per method, lowest UD first, with its bars, each seed, clean against clean, and UD as reported."""
+    shown = one.methods
     names = [cell.first.label for cell in shown]
-    seeds = [(cell.first.label, seed, ud) for cell in shown if cell.spread for seed, ud in cell.spread.by_seed.items()]
-    reported = [(cell.first.label, ud) for cell in shown if (ud := reported_ud(cell)) is not None]
+    seeds = [
+        (cell.first.label, seed, value)
+        for cell in shown
+        if (found := cell.of(distance)) is not None
+        for seed, value in found.by_seed.items()
+    ]
+    reported = [(cell.first.label, ud) for cell in shown if (ud := cell.published.ud) is not None and distance == UD]
     series = [
         Series(
             "one seed",
-            [ud for _, _, ud in seeds],
+            [value for _, _, value in seeds],
             [name for name, _, _ in seeds],
             SEED,
             notes=[f"seed {seed}" for _, seed, _ in seeds],
         ),
         Series(
-            "mean ± standard deviation",
-            [cell.ud for cell in shown],
+            BARS[distance],
+            [cell.value(distance) for cell in shown],
             names,
             [looks[name] for name in names],
-            x_error=[cell.ud_std for cell in shown],
-            notes=[cell.verdict for cell in shown],
+            x_range=[cell.interval(distance) for cell in shown],
+            notes=[cell.verdict(distance) for cell in shown],
         ),
     ]
     if reported:
         values = [ud for _, ud in reported]
         series.append(Series("as reported, unverified", values, [name for name, _ in reported], PUBLISHED))
-    pairs = next((cell.spread.clean_pairs for cell in one.cells if cell.spread and cell.spread.clean_pairs), None)
     return Chart(
-        Axis("UD (lower: more unlearnable; 1: like clean data)", from_zero=True),
+        axis_of(distance, shown, " (lower: more unlearnable; 1: like clean data)" if distance == UD else ""),
         Axis(scale="category", categories=names),
         series,
         references=[Reference(x=1)],
-        span=("clean against clean", min(pairs.values()), max(pairs.values())) if pairs else None,
+        span=_null_band(one, distance),
     )
 
 
-def accuracy(one: Comparison, looks: Mapping[str, Look]) -> Chart | None:
-    """UD against test accuracy after the last epoch, each method a point with its standard deviations."""
-    shown = [cell for cell in one.cells if cell.spread and math.isfinite(cell.figure("test_acc")[0])]
+def _null_band(one: Comparison, distance: str) -> tuple[str, float, float] | None:
+    """Clean against clean: the range of UD, the interval that holds 95 % of any other distance."""
+    for cell in one.cells:
+        found = cell.of(distance)
+        if isinstance(found, Spread) and math.isfinite(found.clean_low):
+            return "clean against clean", found.clean_low, found.clean_high
+        if found is not None and not isinstance(found, Spread) and found.clean_pairs:
+            return "clean against clean", min(found.clean_pairs.values()), max(found.clean_pairs.values())
+    return None
+
+
+def layers(one: Comparison) -> Chart | None:
+    """Each layer's SAL over the clean runs', method by method; a dot where the difference is no false discovery."""
+    cells = [cell for cell in one.methods if cell.spreads]
+    if not cells or any(cell.first.result["layers"] != cells[0].first.result["layers"] for cell in cells):
+        return None
+    found = [layer_differences({run.seed: run.sal for run in cell.runs}, cell.clean) for cell in cells]
+    ratios = np.exp(np.stack([one.log_ratio for one in found], axis=1))
+    q_values = np.stack([one.q_value for one in found], axis=1)
+    known = ratios[np.isfinite(ratios)]
+    furthest = max([10.0, *known, *(1 / known)])
+    heat = Heat(
+        ratios,
+        cells[0].first.result["layers"],
+        [cell.first.label for cell in cells],
+        "SAL ratio (dot: q < 0.05)",
+        1 / furthest,
+        furthest,
+        logarithmic=True,
+        colours=DIVERGING,
+        dots=np.stack([one.differs for one in found], axis=1),
+        notes=[
+            [f"{ratio:.3g}, q = {q:.2g}" for ratio, q in zip(*row, strict=True)]
+            for row in zip(ratios, q_values, strict=True)
+        ],
+    )
+    return Chart(Axis(scale="category"), Axis(scale="category"), heat=heat)
+
+
+def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> Chart | None:
+    """A distance against test accuracy after the last epoch, each method a point with its bars."""
+    shown = [cell for cell in one.cells if cell.spreads and math.isfinite(cell.figure("test_acc")[0])]
     if not shown:
         return None
-    points = [_point(cell, looks) for cell in shown]
+    points = [_point(cell, looks, distance) for cell in shown if math.isfinite(cell.value(distance))]
     clean = one.cells[0].figure("clean_test_acc")[0]
     if not any(cell.is_clean for cell in shown) and math.isfinite(clean):
         points.append(Series("clean", [clean], [1.0], looks["clean"], labels=["clean"]))
-    correlation = one.correlation()
+    correlation = one.correlation(distance)
     title = ""
     if not math.isnan(correlation.low):
         interval = f"[{correlation.low:.2f}, {correlation.high:.2f}]"
         title = f"Spearman's ρ = {correlation.rho:.2f} {interval}, n = {correlation.n}"
     return Chart(
         Axis("test accuracy, last epoch", percent=True, from_zero=True),
-        Axis("UD", from_zero=True),
+        axis_of(distance, shown),
         points,
         references=[Reference(y=1)],
         title=title,
@@ -72,27 +130,22 @@ def accuracy(one: Comparison, looks: Mapping[str, Look]) -> Chart | None:
     )
 
 
-def reported_ud(cell: Cell) -> float | None:
-    """The published UD of a cell's method on its data set."""
-    return published(str(cell.first.result["dataset"]), str(cell.first.result["poison"])).ud
-
-
-def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Chart:
-    """UD of each task, methods side by side."""
+def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: str = UD) -> Chart:
+    """A distance of each task, methods side by side."""
+    poisoned = [cell for cell in cells if not cell.is_clean]
     tasks = list(dict.fromkeys(cell.first.task for cell in cells))
     series = []
-    for name in dict.fromkeys(cell.first.label for cell in cells if not cell.is_clean):
-        own = [cell for cell in cells if cell.first.label == name]
-        places = [cell.first.task for cell in own]
-        series.append(
-            Series(name, places, [cell.ud for cell in own], looks[name], y_error=[cell.ud_std for cell in own])
-        )
+    for name in dict.fromkeys(cell.first.label for cell in poisoned):
+        own = [cell for cell in poisoned if cell.first.label == name]
+        places, values = [cell.first.task for cell in own], [cell.value(distance) for cell in own]
+        series.append(Series(name, places, values, looks[name], y_range=[cell.interval(distance) for cell in own]))
     return Chart(
-        Axis(scale="category", categories=tasks), Axis("UD", from_zero=True), series, references=[Reference(y=1)]
+        Axis(scale="category", categories=tasks), axis_of(distance, poisoned), series, references=[Reference(y=1)]
     )
 
 
-def _point(cell: Cell, looks: Mapping[str, Look]) -> Series:
+def _point(cell: Cell, looks: Mapping[str, Look], distance: str) -> Series:
     accuracy, spread = cell.figure("test_acc")
-    name = cell.first.label
-    return Series(name, [accuracy], [cell.ud], looks[name], x_error=[spread], y_error=[cell.ud_std], labels=[name])
+    name, around = cell.first.label, [(accuracy - spread, accuracy + spread)]
+    reach = [] if cell.is_clean else [cell.interval(distance)]
+    return Series(name, [accuracy], [cell.value(distance)], looks[name], x_range=around, y_range=reach, labels=[name])
