@@ -32,6 +32,6 @@ class Cutout(Defense):
         for length in images.shape[-2:]:
             centre = torch.randint(length, (len(images), 1), generator=generator, device=images.device)
             place = torch.arange(length, device=images.device) - centre + side // 2
-            inside.append((place >= 0) & (place < side))
-        blank = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-        return images * ~blank, targets
+            inside.append(((place >= 0) & (place < side)).to(images.dtype))
+        blank = inside[0][:, None, :, None] * inside[1][:, None, None, :]
+        return images * (1 - blank), targets

@@ -12,7 +12,6 @@ from typing_extensions import override
 from unlearnable.data.samples import Targets
 from unlearnable.defenses.base import Defense
 from unlearnable.options import Number, number
-from unlearnable.seeding import drawing_from
 from unlearnable.tasks import Classification, Task
 
 
@@ -39,9 +38,12 @@ class Mixing(Defense):
 
     def draw(self, count: int, generator: Generator) -> tuple[float, Int64[Tensor, " n"]]:
         """The share that an image keeps, and each image's partner."""
-        with drawing_from(generator):
-            share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
-        return share, torch.randperm(count, generator=generator, device=generator.device)
+        from scipy.special import betaincinv
+
+        level = float(torch.rand((), generator=generator, device=generator.device))
+        return float(betaincinv(self.alpha, self.alpha, level)), torch.randperm(
+            count, generator=generator, device=generator.device
+        )
 
     def mix_targets(self, targets: Targets, share: float, partner: Int64[Tensor, " n"]) -> Targets:
         """Each class's share in the mixed images, for each task `[n, k]`."""
