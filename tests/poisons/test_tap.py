@@ -88,7 +88,8 @@ def test_it_is_augmented_as_the_victims_are(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_the_expectation_the_attack_is_on_the_very_images(
     factory: Any, kept_nets: list[nn.Module], loss_on: Any
 ) -> None:
-    clean, options = image_set(), {"radius": RADIUS, "steps": 20, "epochs": 10, "targets": 1, "crop": 4, "flip": True}
+    clean = image_set()
+    options: dict[str, Any] = {"radius": RADIUS, "steps": 20, "epochs": 10, "targets": 1, "crop": 4, "flip": True}
     through, plain = (
         TAP(surrogate=factory, expectation=expectation, **options).apply(clean, seed=0) for expectation in (True, False)
     )
