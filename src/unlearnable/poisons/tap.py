@@ -33,7 +33,7 @@ class TAP(ImagePoison):
     step falls linearly from `step_size` to nothing and there is one start; at 250 steps more of the noise is at its
     bound for it (66 % of it against 51 % of the public rule's).
 
-    What makes it strong on few images is not how readily θ takes them for the target, but noise that other networks see
+    What makes it strong on few images is not how readily θ takes them for the target, but, it seems, noise that others see
     too: a θ that has not fitted its images, and check points of its training in turn, an idea of `Self-Ensemble
     Protection <https://arxiv.org/abs/2211.12005>`_ (Chen et al., ICLR 2023). docs/results.md has the figures.
 
