@@ -10,10 +10,11 @@ from torch import nn
 
 from tests._inputs import composed, seeded
 from unlearnable.poisons import tap
+from unlearnable.poisons.image import surrogate
 from unlearnable.poisons.image.descent import gaussian_start
 from unlearnable.poisons.tap import TAP
 
-from ._inputs import RADIUS, TinyNet, grey_set, image_set
+from ._inputs import RADIUS, TinyNet, grey_set, image_set, training_set
 
 
 def test_the_true_label_s_loss_rises_and_the_target_s_falls(
@@ -84,6 +85,50 @@ def test_it_is_augmented_as_the_victims_are(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == {(1, True)}
 
 
+def test_without_the_expectation_the_attack_is_on_the_very_images(
+    factory: Any, kept_nets: list[nn.Module], loss_on: Any
+) -> None:
+    clean = image_set()
+    options: dict[str, Any] = {"radius": RADIUS, "steps": 20, "epochs": 10, "targets": 1, "crop": 4, "flip": True}
+    through, plain = (
+        TAP(surrogate=factory, expectation=expectation, **options).apply(clean, seed=0) for expectation in (True, False)
+    )
+    # The same surrogate, trained with the augmentation in both cases, ...
+    assert all(torch.equal(a, b) for a, b in zip(kept_nets[0].parameters(), kept_nets[1].parameters(), strict=True))
+    # ... takes the images as they are for the target's far more readily.
+    goal = (clean.labels + 1) % 4
+    assert loss_on(kept_nets[1], plain, goal) < 0.9 * loss_on(kept_nets[0], through, goal)
+
+
+def test_check_points_are_the_last_epochs_own_and_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, asked = image_set(20), []
+
+    class Recorded(TinyNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not self.training:
+                asked.append(self)
+            return super().forward(x)
+
+    TAP(surrogate=Recorded, radius=RADIUS, steps=5, epochs=3, checkpoints=2).apply(samples, seed=0)
+    first, second = asked[:2]
+    assert asked == [first, second, first, second, first]
+    # Without a work folder each is what a training of that many epochs on the same schedule comes to.
+    monkeypatch.setattr(surrogate, "one_cycle", lambda step, total: 0.5)
+    with torch.random.fork_rng():
+        nets = {}
+        for epochs, count in ((3, 2), (2, 1)):
+            torch.manual_seed(0)
+            nets[epochs] = surrogate.train_checkpoints(TinyNet, training_set(samples), epochs=epochs, count=count)
+    for one, other in zip(nets[3][0].state_dict().values(), nets[2][0].state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(nets[3][0].fc.weight, nets[3][1].fc.weight)  # type: ignore[union-attr, arg-type]
+
+
+def test_more_check_points_than_epochs_are_refused() -> None:
+    with pytest.raises(ValueError, match="`checkpoints` must be at most `epochs` = 2; got 3"):
+        TAP(surrogate=TinyNet, radius=RADIUS, epochs=2, checkpoints=3)
+
+
 @pytest.mark.parametrize("poison", ["tap", "rem", "hypo"])
 def test_crop_and_flip_come_from_the_data_set(poison: str) -> None:
     def augmentation(*overrides: str) -> tuple[int, bool]:
@@ -95,3 +140,15 @@ def test_crop_and_flip_come_from_the_data_set(poison: str) -> None:
     assert augmentation(*cifar) == (4, True)
     assert augmentation(*cifar, "dataset.crop=0", "dataset.flip=false") == (0, False)
     assert augmentation("dataset=rooms")[0] == 0
+
+
+def test_what_the_data_set_says_of_tap_alone_goes_before_what_it_says_of_all() -> None:
+    def chosen(*overrides: str) -> tuple[int, int, bool]:
+        poison = composed("poison=tap", *overrides).poison
+        return poison.epochs, poison.checkpoints, poison.expectation
+
+    data = "dataset.data_dir=x"
+    assert chosen("experiment=cifar10_cpu", data) == (6, 5, False)
+    assert chosen("experiment=cifar10", data) == (40, 1, True)
+    assert chosen("experiment=cifar10", data, "+dataset.budget.surrogate_epochs=5") == (5, 1, True)
+    assert composed("experiment=cifar10_cpu", data, "poison=hypo").poison.epochs == 12

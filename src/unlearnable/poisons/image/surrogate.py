@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -41,16 +42,43 @@ def train_surrogate(
     crop: int = 0,
     flip: bool = False,
 ) -> nn.Module:
+    """Trains a network on the clean data; see `train_checkpoints`, of which it is the last."""
+    (net,) = train_checkpoints(
+        factory,
+        data,
+        count=1,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+        crop=crop,
+        flip=flip,
+    )
+    return net
+
+
+def train_checkpoints(
+    factory: NetFactory,
+    data: TrainingSet,
+    *,
+    count: int,
+    epochs: int,
+    lr: float = 0.1,
+    batch_size: int = 128,
+    weight_decay: float = 5e-4,
+    crop: int = 0,
+    flip: bool = False,
+) -> list[nn.Module]:
     """Trains a network on the clean data: SGD with Nesterov momentum 0.9, one cosine decay after a short warm-up.
 
-    `crop` and `flip` augment its batches, see `crop_and_flip`. Returns it on the data's device, in eval mode, without
-    gradients. A trained one in `work_dir` is used again.
+    `crop` and `flip` augment its batches, see `crop_and_flip`. Returns it as it was at the end of each of the last
+    `count` epochs, the trained one last: on the data's device, in eval mode, without gradients. Trained ones in
+    `work_dir` are used again.
     """
     net = build(factory, data)
     saved = None if data.work_dir is None else data.work_dir / "surrogate.pt"
     if saved is not None and saved.exists():
-        net.load_state_dict(torch.load(saved, weights_only=True, map_location=data.device))
-        return freeze(net)
+        return _copies(net, torch.load(saved, weights_only=True, map_location=data.device))
 
     fabric = make_fabric(data.device)
     optimizer: Any = sgd(net, lr, weight_decay)
@@ -59,16 +87,28 @@ def train_surrogate(
     total = epochs * math.ceil(len(data) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, total))
     model.train()
-    for _ in data.bar(range(epochs), "surrogate: epochs"):
+    states: list[dict[str, Tensor]] = []
+    for epoch in data.bar(range(epochs), "surrogate: epochs"):
         for batch in data.batches(batch_size, shuffle=shuffle):
             images = crop_and_flip(batch.images, crop=crop, flip=flip, generator=draws)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(F.cross_entropy(model(images), batch.labels))
             optimizer.step()
             schedule.step()
+        if epoch >= epochs - count:
+            states.append({name: tensor.clone() for name, tensor in net.state_dict().items()})
     if saved is not None:
-        save_atomically(net.state_dict(), saved)
-    return freeze(net)
+        save_atomically(states, saved)
+    return _copies(net, states)
+
+
+def _copies(net: NetT, states: Sequence[dict[str, Tensor]]) -> list[NetT]:
+    """The network with each of the states; the last is the network itself."""
+    nets = [*(copy.deepcopy(net) for _ in states[1:]), net]
+    for one, state in zip(nets, states, strict=True):
+        one.load_state_dict(state)
+        freeze(one)
+    return nets
 
 
 def build(factory: NetFactory, data: TrainingSet) -> nn.Module:
