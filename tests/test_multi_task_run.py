@@ -64,7 +64,7 @@ def test_a_poisoned_job_reports_each_task_and_their_conflict(tmp_path: Path) -> 
     assert (tmp_path / "job" / "conflict.png").stat().st_size > 1000
 
     again = job(tmp_path, "poison=lsp")
-    assert again["reused"] == ["poison", "train", "sal"]
+    assert again["reused"] == ["poison", "train", "sal", "conflict"]
     assert again["tasks"] == result["tasks"]
     assert again["conflict"] == result["conflict"]
 
