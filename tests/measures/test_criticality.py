@@ -76,5 +76,5 @@ def test_when_it_is_due_and_what_it_needs() -> None:
     assert measure.needs_weights(4, 5) == (2, 4)
     with pytest.raises(ValueError, match=r"`criticality\.to_epoch` = 2 is after the run's last epoch, 1"):
         measure.due(1, 1)
-    with pytest.raises(ValueError, match=r"`criticality\.to_epoch` must be at least 0"):
+    with pytest.raises(ValueError, match=r"`criticality\.to_epoch` must be a whole number, at least 0"):
         Criticality(to_epoch=-1)

@@ -214,7 +214,7 @@ def test_non_finite_losses_mark_their_layer_alone() -> None:
         ({"solver": "best"}, "`solver` must be one of fast, pgd, reference"),
         ({"norm": "l1"}, "`norm` must be one of"),
         ({"radius": "big"}, "`radius` must be one of"),
-        ({"tol": 1.0}, "`tol` must lie"),
+        ({"tol": 1.0}, "`tol` must be a part of the gain"),
         ({"layers": ["nothing*"]}, "fits no layer"),
     ],
 )
