@@ -50,6 +50,7 @@ def smoke(store: Path, folder: Path, *overrides: str) -> None:
         assert all(math.isfinite(value) for row in figures["sal"] for value in row)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("poison", marked([name for name in options("poison") if name != "folder"], SLOW_POISONS))
 def test_every_poison_runs(poison: str, store: Path, tmp_path: Path) -> None:
     smoke(store, tmp_path, f"poison={poison}", *NEEDED.get(poison, ()))
@@ -66,6 +67,7 @@ def test_every_defence_runs(defense: str, store: Path, tmp_path: Path) -> None:
     smoke(store, tmp_path, f"defense={defense}", "poison=lsp", "sal.samples=20", "steps=1", *shorter)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("model", marked(options("model"), SLOW_MODELS))
 def test_every_model_runs(model: str, store: Path, tmp_path: Path) -> None:
     smoke(store, tmp_path, f"model={model}", "poison=ops", "sal.samples=20", "steps=1", *NEEDED.get(model, ()))
