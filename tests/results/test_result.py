@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from unlearnable.callbacks.trajectory import Epoch
 from unlearnable.distances import DISTANCES
 from unlearnable.measures.base import Measured
-from unlearnable.results.performance import sal_cosines
+from unlearnable.measures.conflict import sal_conflict
 from unlearnable.results.result import make_result
 from unlearnable.results.run import MeasuredRun
 from unlearnable.tasks import Classification, Depth, Task
@@ -164,12 +164,12 @@ def test_several_tasks_have_their_metrics_and_conflicts(config: Any) -> None:
     assert made["tasks"]["class"]["measures"] == {}
 
 
-def test_sal_cosines_are_over_the_layers_that_all_tasks_have() -> None:
+def test_sal_conflict_is_over_the_layers_that_all_tasks_have() -> None:
     first = Measured(("a", "b", "head.x"), np.array([3.0, 4.0, 100.0]))
     second = Measured(("b", "a", "head.y"), np.array([3.0, 4.0, 7.0]))
     silent = Measured(("a", "b"), np.zeros(2))
     # (3, 4) · (4, 3) / 25 = 0.96.
-    np.testing.assert_allclose(sal_cosines([first, second]), [[1, 0.96], [0.96, 1]])
-    assert np.isnan(sal_cosines([first, silent])[0, 1])
+    np.testing.assert_allclose(sal_conflict({"a": first, "b": second}), [[1, 0.96], [0.96, 1]])
+    assert np.isnan(sal_conflict({"a": first, "b": silent})[0, 1])
     with pytest.raises(ValueError, match="no layer in common"):
-        sal_cosines([first, Measured(("c",), np.ones(1))])
+        sal_conflict({"a": first, "b": Measured(("c",), np.ones(1))})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
-from unlearnable.measures.base import Measured
+from unlearnable.measures.conflict import sal_conflict
 from unlearnable.results.relative import delta_m, relative_performance
 from unlearnable.results.run import CONFLICT, SAL, MeasuredRun
 
@@ -59,26 +58,6 @@ def _conflict(run: MeasuredRun) -> dict[str, Any]:
     return {
         "tasks": tasks,
         "epochs": epochs,
-        "sal": [sal_cosines([run.measured[SAL][epoch][task] for task in tasks]).tolist() for epoch in epochs],
+        "sal": [sal_conflict({task: run.measured[SAL][epoch][task] for task in tasks}).tolist() for epoch in epochs],
         "gradient": [[run.measured[CONFLICT][epoch][task].values.tolist() for task in tasks] for epoch in epochs],
     }
-
-
-def sal_cosines(measured: Sequence[Measured]) -> Float64[np.ndarray, "tasks tasks"]:
-    """Cosine similarity of tasks' SAL over the layers that all of them have (Ye et al., ICLR 2025): in [0, 1].
-
-    NaN where a task's SAL is zero or not finite.
-
-    Args:
-        measured: SAL of each task after one epoch.
-
-    Raises:
-        ValueError: if the tasks share no layer.
-    """
-    shared = [name for name in measured[0].names if all(name in other.names for other in measured)]
-    if not shared:
-        raise ValueError("The tasks have no layer in common, so that their SAL cannot be compared.")
-    rows = np.array([[one.values[one.names.index(name)] for name in shared] for one in measured], dtype=np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = np.divide(rows, lengths, out=np.full_like(rows, np.nan), where=(lengths > 0) & np.isfinite(lengths))
-    return np.clip(unit @ unit.T, -1, 1)
