@@ -31,7 +31,8 @@ class SEP(ImagePoison):
         norm: See `ImagePoison`.
         fraction: See `ImagePoison`.
         steps: Steps of descent.
-        step_size: Length of a step; None means an eighth of the radius, 1/255 for 8/255.
+        step_size: Length of a step; None means an eighth of the radius, 1/255 for 8/255, and more where steps are so
+            few that the noise would not get to its bound.
         epochs: Epochs that the network is trained for.
         checkpoints: The network at the end of each of the last so many epochs.
         lr: Peak learning rate.
@@ -59,7 +60,11 @@ class SEP(ImagePoison):
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
         self.surrogate = surrogate
         self.steps = whole("steps", steps)
-        self.step_size = self.radius / 8 if step_size is None else number("step_size", step_size, above=0)
+        self.step_size = (
+            self.radius / min(8, max(1, self.steps / 2))
+            if step_size is None
+            else number("step_size", step_size, above=0)
+        )
         self.epochs = whole("epochs", epochs)
         self.checkpoints = self.epochs if checkpoints is None else whole("checkpoints", checkpoints)
         if self.checkpoints > self.epochs:
