@@ -32,7 +32,6 @@ CHECKS = (
     Check(training.check_before_work),
     Check(measuring.sal_in_float32),
     Check(measuring.no_trace),
-    Check(training.waits_of_descent),
     Check(training.waits_of_training),
     Check(measuring.waits_of_sal),
     Check(training.training_resumes),
@@ -41,6 +40,7 @@ CHECKS = (
     Check(measuring.same_samples_explored),
     Check(measuring.memory_of_sal, gpu=True),
     Check(costs.cost_of_an_epoch, seconds=90),
+    Check(poisons.waits_of_poisons),
     Check(poisons.all_poisons, seconds=120),
     Check(measuring.compiled_net, seconds=120),
     Check(costs.solvers, seconds=60),
@@ -72,7 +72,9 @@ def main() -> int:
         write(outcomes, about, options.out)
         print(f"{check.name:26} {outcome.status:8} {outcome.seconds:6.1f} s  {outcome.message[:300]}", flush=True)
     failed = [name for name, outcome in outcomes.items() if outcome.status == "failed"]
-    print(f"\n{len(outcomes)} checks on {device} in {about['seconds']} s, {len(failed)} failed; figures in {options.out}")
+    print(
+        f"\n{len(outcomes)} checks on {device} in {about['seconds']} s, {len(failed)} failed; figures in {options.out}"
+    )
     return 1 if failed else 0
 
 

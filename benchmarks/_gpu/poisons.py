@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from _gpu import waits
 from _gpu.runner import Bench, Figures, expect
 from unlearnable.data.samples import Samples
 from unlearnable.models.tiny_resnet import tiny_resnet
@@ -23,8 +24,8 @@ from unlearnable.tasks import Classification, Depth
 _RADIUS = 16 / 255
 
 
-def methods() -> dict[str, Callable[[], ImagePoison]]:
-    """Each method of `conf/poison` that makes something, at counts that take a second."""
+def methods() -> dict[str, Callable[..., ImagePoison]]:
+    """Each method of `conf/poison` that makes something, at counts that take a second; arguments change them."""
     from unlearnable.poisons.ar import AR
     from unlearnable.poisons.dc import DC
     from unlearnable.poisons.em import EM
@@ -37,22 +38,26 @@ def methods() -> dict[str, Callable[[], ImagePoison]]:
     from unlearnable.poisons.rem import REM
     from unlearnable.poisons.tap import TAP
 
-    net: dict[str, Any] = {"surrogate": partial(tiny_resnet, width=4), "radius": _RADIUS, "batch_size": 20}
+    net: dict[str, Any] = {
+        "surrogate": partial(tiny_resnet, width=4, stem_stride=2),
+        "radius": _RADIUS,
+        "batch_size": 20,
+    }
     rounds: dict[str, Any] = {"surrogate_steps": 3, "noise_steps": 3, "max_rounds": 3, "train_batch_size": 16}
     moves = {"crop": 2, "flip": True}
     return {
-        "random": lambda: RandomNoise(radius=_RADIUS, batch_size=20),
-        "ops": lambda: OPS(batch_size=20),
-        "lsp": lambda: LSP(radius=1.0, batch_size=20),
-        "ar": lambda: AR(radius=1.0, batch_size=20),
-        "ntga": lambda: NTGA(radius=_RADIUS, time=64, steps=2, validation_size=30, batch_size=20),
-        "em": lambda: EM(**net, **rounds),
-        "em (classes)": lambda: EM(**net, **rounds, classwise=True),
-        "em_multi": lambda: EMMulti(**net, **rounds),
-        "rem": lambda: REM(**net, **moves, iterations=3, noise_steps=2, adversarial_steps=2, samples=2),
-        "tap": lambda: TAP(**net, **moves, steps=3, epochs=2, checkpoints=2),
-        "hypo": lambda: Hypo(**net, **moves, steps=3, epochs=1),
-        "dc": lambda: DC(**net, trials=3, epochs=1, width=4, train_batch_size=32),
+        "random": partial(RandomNoise, radius=_RADIUS, batch_size=20),
+        "ops": partial(OPS, batch_size=20),
+        "lsp": partial(LSP, radius=1.0, batch_size=20),
+        "ar": partial(AR, radius=1.0, batch_size=20),
+        "ntga": partial(NTGA, radius=_RADIUS, time=64, steps=2, validation_size=30, batch_size=20),
+        "em": partial(EM, **net, **rounds, stop_accuracy=1.0),
+        "em (classes)": partial(EM, **net, **rounds, stop_accuracy=1.0, classwise=True),
+        "em_multi": partial(EMMulti, **net, **rounds, stop_ratio=1e-6),
+        "rem": partial(REM, **net, **moves, iterations=3, noise_steps=2, adversarial_steps=2, samples=2),
+        "tap": partial(TAP, **net, **moves, steps=3, epochs=2, checkpoints=2),
+        "hypo": partial(Hypo, **net, **moves, steps=3, epochs=1),
+        "dc": partial(DC, **net, trials=3, epochs=1, width=4, train_batch_size=32),
     }
 
 
@@ -106,6 +111,35 @@ def all_poisons(bench: Bench, found: Figures) -> None:
             found[name] = {"failed": [f"{type(error).__name__}: {error}"]}
     failures = [f"{name} {'; '.join(figures['failed'])}" for name, figures in found.items() if figures["failed"]]
     expect(not failures, ". ".join(failures))
+
+
+#: Method → what counts its steps, and two values of it.
+_STEPS = (
+    ("em", "noise_steps", 1, 3),
+    ("em", "surrogate_steps", 2, 3),  # of four batches: none is met twice
+    ("em (classes)", "noise_steps", 1, 3),
+    ("em_multi", "noise_steps", 1, 3),
+    ("rem", "noise_steps", 1, 3),
+    ("rem", "adversarial_steps", 1, 3),
+    ("tap", "steps", 2, 4),
+    ("hypo", "steps", 1, 3),
+)
+
+
+def waits_of_poisons(bench: Bench, found: Figures) -> None:
+    """No wait a step of projected gradient descent: as many steps as you like take the same number of waits."""
+    samples = _samples()
+    for name, argument, few, many in _STEPS:
+        counts = []
+        for steps in (few, few, many) if bench.on_gpu else (few, many):  # there a first time, for what is made once
+            method = methods()[name](**{argument: steps}, **({"max_rounds": 1} if name.startswith("em") else {}))
+            with waits.counted(bench.device) as places:
+                method.apply(samples, seed=0, device=bench.device)
+            counts.append(places)
+        more = counts[-1] - counts[-2]
+        found[f"{name}, {argument}"] = {"waits": sum(counts[-2].values()), "a step": waits.most(more)}
+    waiting = [name for name, figures in found.items() if figures["a step"]]
+    expect(not waiting, f"steps that wait: {'; '.join(waiting)}")
 
 
 def _one(bench: Bench, name: str, method: ImagePoison) -> Figures:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
 
 from _gpu import nets, waits
 from _gpu.runner import Bench, Figures, expect
@@ -21,7 +18,6 @@ from unlearnable.callbacks.trajectory import read_epochs, read_weights
 from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.tiny_resnet import tiny_resnet
-from unlearnable.poisons.image.descent import descend, random_start
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,10 +64,11 @@ class _WaitsByEpoch(Callback):
         self.places: Counter[str] = Counter()
         self.steps = 0
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
         # From the end of one batch to the end of the next: fetching, moving, augmenting and learning from one batch.
         if trainer.current_epoch == 0:
             return
+        index = rest[-1]
         if index == 0:
             self.context = waits.counted(self.device)
             self.found = self.context.__enter__()
@@ -96,29 +93,6 @@ def waits_of_training(bench: Bench, found: Figures) -> None:
     expect(total == 0, f"{total} waits in training steps")
 
 
-def waits_of_descent(bench: Bench, found: Figures) -> None:
-    """No wait a step of projected gradient descent, with the victims' augmentation drawn in each."""
-    from unlearnable.data.modality.crop_flip import crop_and_flip
-
-    device = bench.device
-    net = tiny_resnet(10, width=4).to(device).eval().requires_grad_(False)
-    images = torch.rand(16, 3, 16, 16, device=device)
-    labels = (torch.arange(16) % 10).to(device)
-    draws = torch.Generator(device).manual_seed(0)
-
-    def objective(seen: Tensor) -> Tensor:
-        return F.cross_entropy(net(crop_and_flip(seen, crop=2, flip=True, generator=draws)), labels, reduction="sum")
-
-    for norm, radius in (("linf", 8 / 255), ("l2", 1.0), ("l0", 4)):
-        start = random_start(images, radius, norm, draws)  # type: ignore[arg-type]
-        step = partial(descend, images, start, objective, radius=radius, norm=norm, step_size=0.1)
-        step(steps=1)
-        with waits.counted(device) as places:
-            step(steps=5)
-        found[norm] = waits.most(places)
-    expect(not any(found.values()), f"projected gradient descent waits: {found}")
-
-
 def _fit(bench: Bench, folder: Path, epochs: int, **options: Any) -> None:
     trainer = {"max_epochs": epochs, **options.pop("trainer", {})}
 
@@ -140,8 +114,8 @@ def _fit(bench: Bench, folder: Path, epochs: int, **options: Any) -> None:
 class _Interrupt(Callback):
     """Ends the training in the middle of its second epoch, as a kill does."""
 
-    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        if trainer.current_epoch == 1 and index == 1:
+    def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
+        if trainer.current_epoch == 1 and rest[-1] == 1:
             raise RuntimeError("stop here")
 
 
