@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke test lint bench clean
+.PHONY: help setup run smoke test lint bench gpu-check clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 	@echo
-	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS='…' (more overrides for run and smoke)"
+	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS='…' (more overrides for run and smoke, options for gpu-check)"
 
 setup: $(STAMP)  ## create the virtual environment from pyproject.toml and constraints.txt
 
@@ -36,7 +36,10 @@ lint: setup  ## ruff and mypy alone
 	$(BIN)/mypy
 
 bench: setup  ## timings, as ratios within one run
-	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $(filter-out benchmarks/gpu_check.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$file || exit 1; done
+
+gpu-check: setup  ## what jobs rely on, checked on this machine's GPU (or CPU): minutes, no data
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 clean:  ## remove the caches of tools; outputs and the virtual environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,6 +70,24 @@ def built(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build()
+
+
+@contextmanager
+def rounding(how: str) -> Iterator[None]:
+    """Within the block convolutions and products of floats on a GPU round in ``ieee`` or ``tf32``."""
+    if not hasattr(torch.backends.cudnn, "conv"):  # before PyTorch 2.9
+        owners: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
+        name, value = "allow_tf32", how == "tf32"
+    else:
+        owners, name, value = [torch.backends.cudnn.conv, torch.backends.cuda.matmul], "fp32_precision", how
+    before = [getattr(owner, name) for owner in owners]
+    for owner in owners:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, old in zip(owners, before, strict=True):
+            setattr(owner, name, old)
 
 
 class Clock:

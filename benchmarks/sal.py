@@ -10,12 +10,15 @@ Times are of one run on one machine: their ratios count.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from _setting import batched, built, cifar10, digits, table, timed, train, with_shortcut
 from unlearnable.measures.sal import measure_sal
@@ -46,6 +49,87 @@ def narrow_resnet18(width: int) -> nn.Module:
     return net
 
 
+@dataclass(frozen=True)
+class Row:
+    """One solver on one net.
+
+    Attributes:
+        faster: Than the published procedure, if that was run.
+        large: Layers with a SAL above 0.02 by the best solver.
+        worst: Of those, the smallest share of the best SAL.
+        median: Likewise.
+    """
+
+    data: str
+    epoch: int
+    loss: float
+    solver: str
+    seconds: float
+    forwards: float
+    faster: float | None
+    large: int
+    layers: int
+    worst: float
+    median: float
+
+    def cells(self) -> list[str]:
+        return [
+            *(self.data, str(self.epoch), f"{self.loss:.4f}", self.solver, f"{self.seconds:.1f}"),
+            *(f"{self.forwards:.0f}", "–" if self.faster is None else f"{self.faster:.1f}"),
+            *(f"{self.large} of {self.layers}", f"{self.worst:.3f}", f"{self.median:.3f}"),
+        ]
+
+
+def runs_of(solvers: Sequence[str], restarts: Sequence[int], pgd_steps: int) -> dict[str, dict[str, Any]]:
+    """Name → arguments of `measure_sal`."""
+    runs: dict[str, dict[str, Any]] = {solver: {"solver": solver} for solver in solvers}
+    runs |= {f"fast, restarts {count}": {"solver": "fast", "restarts": count} for count in restarts}
+    if "pgd" in runs:
+        runs["pgd"] |= {"steps": pgd_steps, "restarts": 1}
+    return runs
+
+
+def compare(
+    build: Callable[[], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    radius: float,
+    epochs: Sequence[int],
+    samples: int,
+    eps: float,
+    runs: Mapping[str, Mapping[str, Any]],
+) -> list[Row]:
+    """Trains a net on clean images and one on a shortcut of that radius; measures both by every solver."""
+    rows = []
+    for data in ("clean", "poisoned"):
+        shortcut = with_shortcut(images.cpu(), labels.cpu(), radius).to(images.device)
+        x = images if data == "clean" else shortcut
+        net = built(build, 0).to(images.device)
+        for epoch in train(net, x, labels, epochs=max(epochs), seed=0):
+            if epoch not in epochs:
+                continue
+            probe = batched(x[:samples], labels[:samples], 128)
+            found, seconds = {}, {}
+            for solver, extra in runs.items():
+                with timed() as clock:
+                    found[solver] = measure_sal(net, F.cross_entropy, probe, eps=eps, **extra)
+                seconds[solver] = clock.seconds
+            best = np.max([sal.values for sal in found.values()], axis=0)
+            large = best > 0.02
+            for solver, sal in found.items():
+                share = (sal.values / best)[large] if large.any() else np.array([np.nan])
+                faster = seconds["reference"] / seconds[solver] if "reference" in seconds else None
+                rows.append(
+                    Row(
+                        *(data, epoch, sal.loss, solver, seconds[solver], sal.forwards, faster),
+                        *(int(large.sum()), len(best), float(share.min()), float(np.median(share))),
+                    )
+                )
+                print(rows[-1].cells(), flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setting", choices=["digits", "cifar10"], default="digits")
@@ -66,34 +150,16 @@ def main() -> None:
     else:
         images, labels = cifar10(options.data_dir, options.train_samples)
         build, radius = (lambda: resnet18(10) if options.width == 64 else narrow_resnet18(options.width)), 8 / 255
-    rows = []
-    for data in ("clean", "poisoned"):
-        x = (images if data == "clean" else with_shortcut(images, labels, radius)).to(device)
-        y = labels.to(device)
-        net = built(build, 0).to(device)
-        for epoch in train(net, x, y, epochs=max(options.epochs), seed=0):
-            if epoch not in options.epochs:
-                continue
-            probe = batched(x[: options.samples], y[: options.samples], 128)
-            found, seconds = {}, {}
-            runs: dict[str, dict[str, object]] = {solver: {"solver": solver} for solver in options.solvers}
-            runs |= {f"fast, restarts {count}": {"solver": "fast", "restarts": count} for count in options.restarts}
-            if "pgd" in runs:
-                runs["pgd"] |= {"steps": options.pgd_steps, "restarts": 1}
-            for solver, extra in runs.items():
-                with timed() as clock:
-                    found[solver] = measure_sal(net, F.cross_entropy, probe, eps=options.eps, **extra)
-                seconds[solver] = clock.seconds
-            best = np.max([sal.values for sal in found.values()], axis=0)
-            for solver, sal in found.items():
-                large = best > 0.02
-                share = (sal.values / best)[large] if large.any() else np.array([np.nan])
-                rows.append(
-                    [data, str(epoch), f"{sal.loss:.4f}", solver, f"{seconds[solver]:.1f}", f"{sal.forwards:.0f}"]
-                    + [f"{seconds['reference'] / seconds[solver]:.1f}" if "reference" in seconds else "–"]
-                    + [f"{large.sum()} of {len(best)}", f"{share.min():.3f}", f"{np.median(share):.3f}"]
-                )
-                print(rows[-1], flush=True)
+    rows = compare(
+        build,
+        images.to(device),
+        labels.to(device),
+        radius=radius,
+        epochs=options.epochs,
+        samples=options.samples,
+        eps=options.eps,
+        runs=runs_of(options.solvers, options.restarts, options.pgd_steps),
+    )
     head = [
         "data",
         "epoch",
@@ -106,7 +172,8 @@ def main() -> None:
         "worst / best",
         "median / best",
     ]
-    print(f"\n{options.setting}, {options.samples} samples, ε = {options.eps}, {device}\n\n{table(head, rows)}")
+    lines = [row.cells() for row in rows]
+    print(f"\n{options.setting}, {options.samples} samples, ε = {options.eps}, {device}\n\n{table(head, lines)}")
 
 
 if __name__ == "__main__":

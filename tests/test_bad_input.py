@@ -110,6 +110,8 @@ def test_a_probe_larger_than_the_data_is_refused(tmp_path: Path) -> None:
         ("trainer.devices=2", "trainer.devices=1"),
         ("+trainer.strategy=ddp_spawn", "trainer.strategy"),
         ("+trainer.nosuch=1", "nosuch"),
+        ("trainer.precision=bf16-true", "32-true, bf16-mixed, 16-mixed"),
+        ("trainer.precision=64-true", "`trainer.precision`"),
         ("dataset.crop=16", "`dataset.crop`"),
     ],
 )

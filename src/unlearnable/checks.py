@@ -42,6 +42,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
+#: With weights in float32; the mixed ones compute in 16 bits what bears it.
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 def check_values(config: DictConfig) -> None:
     """Checks the values that no part's constructor sees.
@@ -81,6 +84,11 @@ def check_trainer(config: DictConfig) -> torch.device:
             f"The Trainer cannot be made with trainer: {given}. {str(cause).strip() or type(cause).__name__} "
             "Usual are trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
         ) from error
+    if trainer.precision not in _PRECISIONS:
+        raise ValueError(
+            f"`trainer.precision` = {config.trainer.precision} trains weights that are not float32, which the images and "
+            f"measures are made for. Use one of {', '.join(_PRECISIONS)}."
+        )
     if trainer.world_size > 1:
         raise ValueError(
             f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "

@@ -21,6 +21,16 @@ def generator(device: torch.device | str, seed: int, *parts: int) -> torch.Gener
     return torch.Generator(device).manual_seed(mix(seed, *parts))
 
 
+def there(generator: torch.Generator, device: torch.device) -> torch.Generator:
+    """A fresh generator itself where it draws on such a device; else one on `device` with its seed.
+
+    What is drawn on a GPU need not be copied there.
+    """
+    if generator.device.type == device.type:
+        return generator
+    return torch.Generator(device).manual_seed(generator.initial_seed())
+
+
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
     """Within the block the global generators, which libraries draw from, follow `generator`; then they are as before."""

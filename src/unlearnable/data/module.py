@@ -211,7 +211,9 @@ class DataModule(LightningDataModule, ABC):
     def _loader(self, data: Samples, batch_size: int, *, shuffle: bool, drop_last: bool) -> DataLoader[Any]:
         # The tensors are indexed a batch at a time in this process: workers would only copy them.
         sampler = EpochBatches(len(data), batch_size, seed=self.seed, shuffle=shuffle, drop_last=drop_last)
-        return DataLoader(data, sampler=sampler, batch_size=None)  # type: ignore[arg-type]
+        # From pinned memory a batch is copied to a GPU while the one before is learnt from.
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(data, sampler=sampler, batch_size=None, pin_memory=on_gpu)  # type: ignore[arg-type]
 
     @override
     def on_after_batch_transfer(self, batch: Sequence[Any], dataloader_idx: int) -> tuple[Any, Targets]:

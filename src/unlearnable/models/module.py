@@ -91,7 +91,7 @@ class TaskModule(LightningModule):
         self.test_metrics = nn.ModuleDict({name: TaskMetrics(task) for name, task in tasks.items()})
         self._task_losses = {name: TaskLoss(task) for name, task in tasks.items()}
         self._graph: tuple[Tensor, dict[str, Tensor]] | None = None
-        self._epoch_sums: dict[str, list[float]] = {}
+        self._epoch_losses: list[tuple[int, Tensor]] = []
 
     @property
     def loss_functions(self) -> Mapping[str, TaskLoss | JointLoss]:
@@ -177,10 +177,8 @@ class TaskModule(LightningModule):
             metrics.update(of_task(outputs, task), of_task(targets, task))
             self.log(self._key("train", task, "acc"), metrics["acc"], **settings)
         if len(losses) > 1:
+            self._epoch_losses.append((size, torch.stack([losses[task].detach() for task in self.tasks])))
             for task, loss in losses.items():
-                sums = self._epoch_sums.setdefault(task, [0.0, 0.0])
-                sums[0] += float(loss.detach()) * size
-                sums[1] += size
                 self.log(self._key("train", task, "loss"), loss, **settings)
 
     @override
@@ -198,14 +196,16 @@ class TaskModule(LightningModule):
 
     @override
     def on_train_epoch_end(self) -> None:
-        if not self._epoch_sums:
+        if not self._epoch_losses:
             return
-        sums: Any = self.all_gather(torch.tensor(list(self._epoch_sums.values()), device=self.device))
-        total, count = (
-            sums.reshape(-1, len(self._epoch_sums), 2).sum(0).T
-        )  # over all ranks, so that their weights stay equal
-        self.weighting.epoch_ended(dict(zip(self._epoch_sums, (total / count).tolist(), strict=True)))
-        self._epoch_sums = {}
+        # Read here, once: a number read in each step would make a GPU wait each time.
+        sizes = torch.tensor([size for size, _ in self._epoch_losses], dtype=torch.float64)
+        losses = torch.stack([losses for _, losses in self._epoch_losses]).cpu().double()
+        sums: Any = torch.cat([sizes @ losses, sizes.sum()[None]])
+        sums = self.all_gather(sums.float().to(self.device)).reshape(-1, len(self.tasks) + 1).sum(0)
+        means = (sums[:-1] / sums[-1]).tolist()  # over all ranks, so that their weights stay equal
+        self.weighting.epoch_ended(dict(zip(self.tasks, means, strict=True)))
+        self._epoch_losses = []
 
     @override
     def validation_step(self, batch: tuple[Any, Any], batch_idx: int) -> None:

@@ -109,19 +109,19 @@ class EM(ImagePoison):
         return lambda batch, generator: self._look_up(noise, batch)  # noqa: ARG005
 
     def _start(self, data: TrainingSet) -> Tensor:
-        draws = data.stream("em", "start")
+        draws = data.stream("em", "start", device=data.device)
         if self.classwise:
             # No image to clip against: grey has room on both sides.
-            return random_start(torch.full((data.num_classes, *data.shape), 0.5), self.radius, self.norm, draws)
+            grey = torch.full((data.num_classes, *data.shape), 0.5, device=data.device)
+            return random_start(grey, self.radius, self.norm, draws)
         noise = data.noise_store("em")
         for batch in data.batches(self.batch_size):
-            noise[batch.rows] = random_start(batch.images, self.radius, self.norm, draws).to("cpu", noise.dtype)
+            batch.put(noise, random_start(batch.images, self.radius, self.norm, draws))
         return noise
 
     def _look_up(self, noise: Tensor, batch: Batch) -> Tensor:
         """The batch's noise, on the batch's device."""
-        part = noise[batch.labels.cpu()] if self.classwise else noise[batch.rows]
-        return part.to(batch.images.device, torch.float32)
+        return noise[batch.labels] if self.classwise else batch.of(noise)
 
     def objective(self, net: nn.Module, labels: Tensor, draws: Generator) -> Objective:  # noqa: ARG002
         """What the noise of images with these labels descends on, for a fixed network; other forms of EM have their own.
@@ -146,13 +146,12 @@ class EM(ImagePoison):
                 steps=self.noise_steps,
                 step_size=self.step_size,
             )
-            noise[batch.rows] = found.to("cpu", noise.dtype)
+            batch.put(noise, found)
             return
-        present, which = batch.labels.unique(return_inverse=True)
-        part = noise[present.cpu()].to(batch.images.device)
-        for _ in range(self.noise_steps):
+        part = noise
+        for _ in range(self.noise_steps):  # a class that the batch does not have stays: its gradient is zero
             part = part.detach().requires_grad_(True)
-            (gradient,) = torch.autograd.grad(loss((batch.images + part[which]).clamp(0, 1)), part)
+            (gradient,) = torch.autograd.grad(loss((batch.images + part[batch.labels]).clamp(0, 1)), part)
             with torch.no_grad():
                 part = project(part + steepest_step(gradient, self.step_size, self.norm), self.radius, self.norm)
-        noise[present.cpu()] = part.detach().cpu()
+        noise.copy_(part.detach())

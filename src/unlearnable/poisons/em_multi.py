@@ -20,7 +20,7 @@ from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.descent import random_start
 from unlearnable.poisons.image.surrogate import NetFactory, frozen, make_fabric, sgd
-from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.poisons.image.training_set import Batch, TrainingSet, sent
 from unlearnable.tasks.base import TaskLoss, choose_tasks, of_task
 
 
@@ -115,23 +115,23 @@ class EMMulti(ImagePoison):
                 self.train_batch_size, shuffle=data.stream("em_multi", "order", turn)
             )
             for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
-                outputs = model((batch.images + _look_up(noise, batch)).clamp_(0, 1))
+                outputs = model((batch.images + batch.of(noise)).clamp_(0, 1))
                 optimizer.zero_grad(set_to_none=True)
-                fabric.backward((objective(outputs, batch) / scale).mean())
+                fabric.backward((objective(outputs, objective.of(batch)) / scale).mean())
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)
                 optimizer.step()
             total = torch.zeros_like(scale)
             with frozen(net):
                 for batch in data.batches(self.batch_size):
-                    moved = self._descend(net, batch, _look_up(noise, batch), objective, scale)
-                    noise[batch.rows] = moved.to("cpu", noise.dtype)
+                    moved = self._descend(net, batch, batch.of(noise), objective, scale)
+                    batch.put(noise, moved)
                     with torch.no_grad():
-                        total += objective(net(batch.images + moved), batch) * len(batch.rows)
+                        total += objective(net(batch.images + moved), objective.of(batch)) * len(batch.rows)
             done = float((total / len(data) / scale).mean()) < self.stop_ratio
             checkpoint.save(self.max_rounds if done else turn + 1)
             if done:
                 break
-        return lambda batch, generator: _look_up(noise, batch)  # noqa: ARG005
+        return lambda batch, generator: batch.of(noise)  # noqa: ARG005
 
     def _objective(self, samples: Samples) -> _Objective:
         tasks = choose_tasks(samples.tasks, self.chosen, what="poison.tasks")
@@ -143,10 +143,10 @@ class EMMulti(ImagePoison):
         self, net: nn.Module, batch: Batch, noise: Tensor, objective: _Objective, scale: Tensor
     ) -> Float[Tensor, "b c h w"]:
         """T steps for the noise of a batch."""
-        combine = self._combiner(len(objective.losses))
+        combine, targets = self._combiner(len(objective.losses)), objective.of(batch)
         for _ in range(self.noise_steps):
             noise = noise.detach().requires_grad_(True)
-            losses = objective(net(batch.images + noise), batch) / scale
+            losses = objective(net(batch.images + noise), targets) / scale
             gradient = combine(losses, noise)
             with torch.no_grad():
                 step = steepest_step(gradient, self.step_size, self.norm)
@@ -171,14 +171,13 @@ class EMMulti(ImagePoison):
 
     def _start(self, data: TrainingSet, net: nn.Module, objective: _Objective, noise: Tensor, scale: Tensor) -> None:
         """Fills in where the alternation begins: random noise, and L⁰ of each task."""
-        draws = data.stream("em_multi", "start")
+        draws = data.stream("em_multi", "start", device=data.device)
         net.train()
         with torch.no_grad():
             for batch in data.batches(self.batch_size):
                 # In train mode, as running statistics say nothing yet; they are set right by the training that follows.
-                scale += objective(net(batch.images), batch) * len(batch.rows)
-                started = random_start(batch.images, self.radius, self.norm, draws)
-                noise[batch.rows] = started.to("cpu", noise.dtype)
+                scale += objective(net(batch.images), objective.of(batch)) * len(batch.rows)
+                batch.put(noise, random_start(batch.images, self.radius, self.norm, draws))
         scale.div_(len(data)).clamp_min_(1e-6)
 
 
@@ -189,12 +188,10 @@ class _Objective:
     losses: Mapping[str, TaskLoss]
     targets: Targets
 
-    def __call__(self, outputs: Mapping[str, Tensor], batch: Batch) -> Float[Tensor, " t"]:
+    def of(self, batch: Batch) -> dict[str, Tensor]:
+        """A batch's targets, on its device."""
+        return {task: sent(of_task(self.targets, task)[batch.rows], batch.labels.device) for task in self.losses}
+
+    def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Float[Tensor, " t"]:
         """Each task's mean loss on a batch."""
-        targets = {task: of_task(self.targets, task)[batch.rows].to(batch.labels.device) for task in self.losses}
         return torch.stack([loss(outputs, targets) for loss in self.losses.values()])
-
-
-def _look_up(noise: Tensor, batch: Batch) -> Tensor:
-    """The batch's noise, on the batch's device."""
-    return noise[batch.rows].to(batch.images.device, torch.float32)

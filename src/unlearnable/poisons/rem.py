@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from unlearnable import seeding
 from unlearnable.data.modality.crop_flip import crop_and_flip
 from unlearnable.options import Number, number, switch, whole
 from unlearnable.poisons.image.base import ImagePoison, Perturb, save_atomically
@@ -118,7 +119,7 @@ class REM(ImagePoison):
             if saved is not None:
                 save_atomically(net.state_dict(), saved)
         freeze(net)
-        return lambda batch, generator: self._noise(net, batch, generator)
+        return lambda batch, generator: self._noise(net, batch, seeding.there(generator, data.device))
 
     def _train(self, net: nn.Module, data: TrainingSet) -> None:
         fabric = make_fabric(data.device)
@@ -127,7 +128,7 @@ class REM(ImagePoison):
         drops = [2 * self.iterations // 5, 4 * self.iterations // 5]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, gamma=0.1)
         batches = data.endless(self.train_batch_size, shuffle=data.stream("rem", "order"))
-        draws = data.stream("rem", "augment")
+        draws = data.stream("rem", "augment", device=data.device)
         for _, batch in zip(data.bar(range(self.iterations), "REM: iterations"), batches, strict=False):
             with frozen(net):
                 noise = self._noise(net, batch, draws)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
+from unlearnable import seeding
 from unlearnable.data.modality.crop_flip import crop_and_flip
 from unlearnable.data.samples import Samples
 from unlearnable.options import Number, number, switch, whole
@@ -119,11 +120,11 @@ class TAP(ImagePoison):
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:
             goal = target_of[batch.labels] if self.targeted else batch.labels
-            turns = cycle(nets)
+            turns, draws = cycle(nets), seeding.there(generator, data.device)
 
             def objective(images: Tensor) -> Tensor:
                 seen = (
-                    crop_and_flip(images, crop=self.crop, flip=self.flip, generator=generator)
+                    crop_and_flip(images, crop=self.crop, flip=self.flip, generator=draws)
                     if self.expectation
                     else images
                 )
@@ -132,7 +133,7 @@ class TAP(ImagePoison):
 
             return descend(
                 batch.images,
-                gaussian_start(batch.images, self.radius, self.norm, generator),
+                gaussian_start(batch.images, self.radius, self.norm, draws),
                 objective,
                 radius=self.radius,
                 norm=self.norm,

@@ -48,7 +48,7 @@ class Grouping(Task):
 
     @override
     def metrics(self) -> dict[str, torchmetrics.Metric]:
-        return {"pair_acc": MulticlassAccuracy(2, average="macro")}
+        return {"pair_acc": MulticlassAccuracy(2, average="macro", validate_args=False)}
 
     @override
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -45,17 +46,26 @@ class Segmentation(Task):
         entropy = F.cross_entropy(output, target, ignore_index=-1, reduction="none")
         if self.class_weights is None:
             return image_mean(entropy, valid)
-        weights = torch.tensor(self.class_weights, device=output.device)[target.clamp_min(0)] * valid
+        weights = _on_device(self.class_weights, output.device)[target.clamp_min(0)] * valid
         mean = weights.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp_min(1)
         return image_mean(entropy * weights / mean.clamp_min(1e-12)[:, None, None], valid)
 
     @override
     def metrics(self) -> dict[str, torchmetrics.Metric]:
         classes = max(2, self.channels)
-        return {"miou": MulticlassJaccardIndex(classes), "pixel_acc": MulticlassAccuracy(classes, average="micro")}
+        return {
+            "miou": MulticlassJaccardIndex(classes, validate_args=False),
+            "pixel_acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
+        }
 
     @override
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         known = target >= 0
         pair = output.argmax(1)[known], target[known]
         return {"miou": pair, "pixel_acc": pair}
+
+
+@cache
+def _on_device(weights: tuple[float, ...], device: torch.device) -> Float[Tensor, " k"]:
+    # Kept there: copied anew, each training step would wait for it.
+    return torch.tensor(weights, device=device)

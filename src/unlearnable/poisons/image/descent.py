@@ -54,7 +54,8 @@ def gaussian_start(
     """Normal noise of standard deviation `radius`, clamped to the ball (ℓ∞); as `random_start` for other norms."""
     if norm != "linf":
         return random_start(images, radius, norm, generator)
-    noise = (torch.randn(images.shape, generator=generator) * radius).clamp_(-radius, radius)
+    drawn = torch.randn(images.shape, generator=generator, device=generator.device)
+    noise = (drawn * radius).clamp_(-radius, radius)
     return (images + noise.to(images.device)).clamp_(0, 1).sub_(images)
 
 
@@ -65,8 +66,8 @@ def random_start(
     if norm == "l0":
         return torch.zeros_like(images)
     if norm == "linf":
-        noise = torch.rand(images.shape, generator=generator) * (2 * radius) - radius
+        noise = torch.rand(images.shape, generator=generator, device=generator.device) * (2 * radius) - radius
     else:
-        noise = torch.randn(images.shape, generator=generator)
+        noise = torch.randn(images.shape, generator=generator, device=generator.device)
         noise *= radius / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     return (images + noise.to(images.device)).clamp_(0, 1).sub_(images)

@@ -83,7 +83,7 @@ def train_checkpoints(
     fabric = make_fabric(data.device)
     optimizer: Any = sgd(net, lr, weight_decay)
     model, optimizer = fabric.setup(net, optimizer)
-    shuffle, draws = data.stream("surrogate", "order"), data.stream("surrogate", "augment")
+    shuffle, draws = data.stream("surrogate", "order"), data.stream("surrogate", "augment", device=data.device)
     total = epochs * math.ceil(len(data) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, total))
     model.train()
@@ -154,10 +154,10 @@ def loss_and_accuracy(
     net: nn.Module, data: TrainingSet, noise: Callable[[Batch], Tensor] | None = None, batch_size: int = 512
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy of a network, in its present mode, on the data plus `noise(batch)`."""
-    loss, correct = 0.0, 0
+    losses, correct = [], []  # read when all are known: on a GPU nothing waits in between
     for batch in data.batches(batch_size):
         images = batch.images if noise is None else (batch.images + noise(batch)).clamp_(0, 1)
         outputs = net(images)
-        loss += float(F.cross_entropy(outputs, batch.labels, reduction="sum"))
-        correct += int((outputs.argmax(1) == batch.labels).sum())
-    return loss / len(data), correct / len(data)
+        losses.append(F.cross_entropy(outputs, batch.labels, reduction="sum"))
+        correct.append((outputs.argmax(1) == batch.labels).sum())
+    return sum(torch.stack(losses).tolist()) / len(data), sum(torch.stack(correct).tolist()) / len(data)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from unlearnable.data.samples import Samples
@@ -28,6 +28,21 @@ class Batch:
     levels: UInt8[Tensor, "b c h w"]
     labels: Int64[Tensor, " b"]
     rows: Int64[Tensor, " b"]
+
+    @cached_property
+    def _index(self) -> Int64[Tensor, " b"]:
+        return sent(self.rows, self.labels.device)
+
+    def of(self, store: Shaped[Tensor, "n *rest"]) -> Float[Tensor, "b *rest"]:
+        """The batch's part of what has one entry an image of the training set: as floats, on the batch's device."""
+        device = self.labels.device
+        part = store[self._index] if store.device == device else sent(store[self.rows], device)
+        return part.float()
+
+    def put(self, store: Shaped[Tensor, "n *rest"], values: Float[Tensor, "b *rest"]) -> None:
+        """Writes the batch's part of such a store."""
+        rows = self._index if store.device == values.device else self.rows
+        store[rows] = values.to(store.device, store.dtype)
 
     @cached_property
     def images(self) -> Float[Tensor, "b c h w"]:
@@ -74,6 +89,10 @@ class TrainingSet:
         resident = self.device.type != "cpu" and self.images.nbytes <= RESIDENT_BYTES
         return self.images.to(self.device) if resident else self.images
 
+    @cached_property
+    def _labels(self) -> Int64[Tensor, " n"]:
+        return self.labels.to(self.device)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -83,20 +102,21 @@ class TrainingSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    def stream(self, *purpose: str | int) -> torch.Generator:
-        """Returns a CPU generator that depends on the seed and the purpose alone.
+    def stream(self, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+        """Returns a generator that depends on the seed and the purpose alone; on an accelerator it draws other numbers.
 
         Each stage, and each batch of a stage, draws from its own stream: an interrupted generation goes on with the
         same numbers, and one stage's draws never shift another's.
         """
         digest = hashlib.sha256("/".join(map(str, (self.seed, *purpose))).encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
     def read(self, rows: Int64[Tensor, " b"]) -> Batch:
         """Returns the images and labels of these rows."""
-        index = rows.to(self._source.device)
-        levels = self._source[index].to(self.device, non_blocking=True)
-        return Batch(levels, self.labels[rows].to(self.device), rows)
+        index = sent(rows, self.device)
+        here = self._source.device == index.device
+        levels = self._source[index] if here else sent(self._source[rows], self.device)
+        return Batch(levels, self._labels[index], rows)
 
     def batches(
         self, size: int, *, shuffle: torch.Generator | None = None, rows: Int64[Tensor, " m"] | None = None
@@ -115,13 +135,13 @@ class TrainingSet:
             yield from self.batches(size, shuffle=shuffle)
 
     def noise_store(self, name: str) -> Tensor:
-        """Returns zeros for one noise image per row: in memory when small, else half precision in `work_dir`.
+        """Returns zeros for one noise image per row: on the device when small, else half precision in `work_dir`.
 
         Half precision keeps 11 bits, an error of at most 1/64 of a grey level for noise up to 32/255.
         """
         count = self.images.numel()
         if count * 4 <= RESIDENT_BYTES or self.work_dir is None:
-            return torch.zeros(self.images.shape)
+            return torch.zeros(self.images.shape, device=self.device)
         path = self.work_dir / f"{name}.f16"
         path.unlink(missing_ok=True)
         flat = torch.from_file(str(path), shared=True, size=count, dtype=torch.float16)
@@ -145,6 +165,13 @@ class TrainingSet:
             steps, desc=description, total=total, leave=False, disable=None if self.progress else True
         )
         return wrapped
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; the host does not wait for a copy to a GPU."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def images_of(samples: Samples) -> UInt8[Tensor, "n c h w"]:
