@@ -69,8 +69,11 @@ def epoch_seconds(
 
 
 def sal_seconds(net: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 128) -> tuple[float, float, float]:
-    """Seconds of a SAL epoch at the default settings, its cost in forward passes over the probe, and L(θ)."""
-    batches = batched(images.contiguous(memory_format=torch.channels_last), labels, batch_size)
+    """Seconds of a SAL epoch at the default settings, its cost in forward passes over the probe, and L(θ).
+
+    The probe starts on the CPU, as a job's does.
+    """
+    batches = batched(images.cpu().contiguous(memory_format=torch.channels_last), labels.cpu(), batch_size)
     if images.device.type != "cpu":  # kernels are chosen in a first call
         measure_sal(net, F.cross_entropy, batches, steps=1)
     with timed() as clock:

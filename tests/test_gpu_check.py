@@ -46,6 +46,7 @@ def test_the_cpu_half_of_all_checks_holds(tmp_path: Path) -> None:
 def test_a_failed_check_is_recorded_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import torch
+
     from _gpu.runner import Bench, Check, expect, run_check, write
 
     def fails(bench: Any, found: dict[str, Any]) -> None:

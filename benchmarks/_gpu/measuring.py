@@ -117,8 +117,7 @@ def _random_states(bench: Bench) -> dict[str, Any]:
 
 def waits_of_sal(bench: Bench, found: Figures) -> None:
     """At most three waits of the host a pass over the probe."""
-    net = nets.trained(bench)
-    batches = [(x.to(bench.device), y.to(bench.device)) for x, y in nets.probe(bench)]
+    net, batches = nets.trained(bench), nets.probe(bench)  # on the CPU, as a job's probe
     nets.sal_of(bench, net, batches)  # workspaces are made, kernels are chosen
     passes, original = Counter[str](), Probe.passes
 

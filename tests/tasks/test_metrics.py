@@ -67,3 +67,10 @@ def test_accuracy_and_pairs_by_hand() -> None:
 
 def test_nothing_seen_is_no_number() -> None:
     assert math.isnan(TaskMetrics(Depth("d", 1)).compute()["rmse"].item())
+
+
+def test_accuracy_leaves_out_unknown_classes_and_is_nan_without_any() -> None:
+    scores = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    # Right, wrong, unknown, right: two of three.
+    assert measured(Classification("c", 2), scores, torch.tensor([0, 0, -1, 0]))["acc"] == pytest.approx(2 / 3)
+    assert math.isnan(measured(Classification("c", 2), scores, torch.full((4,), -1))["acc"])

@@ -201,9 +201,10 @@ class TaskModule(LightningModule):
         # Read here, once: a number read in each step would make a GPU wait each time.
         sizes = torch.tensor([size for size, _ in self._epoch_losses], dtype=torch.float64)
         losses = torch.stack([losses for _, losses in self._epoch_losses]).cpu().double()
-        sums: Any = torch.cat([sizes @ losses, sizes.sum()[None]])
-        sums = self.all_gather(sums.float().to(self.device)).reshape(-1, len(self.tasks) + 1).sum(0)
-        means = (sums[:-1] / sums[-1]).tolist()  # over all ranks, so that their weights stay equal
+        sums = torch.cat([sizes @ losses, sizes.sum()[None]]).float()
+        gathered: Any = self.all_gather(sums.to(self.device))
+        *totals, count = gathered.reshape(-1, len(sums)).sum(0).tolist()  # over all ranks: their weights stay equal
+        means = [total / count for total in totals]
         self.weighting.epoch_ended(dict(zip(self.tasks, means, strict=True)))
         self._epoch_losses = []
 
