@@ -40,12 +40,13 @@ def test_the_experiments_model_sees_a_quarter_of_the_side_and_its_schedule_ends_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_command_line_runs_it_and_poisons_leave_the_targets(tmp_path: Path) -> None:
     write_hub(tmp_path / "data", "train", 40)
     write_hub(tmp_path / "data", "test", 20, seed=1)
     place = f"dataset.data_dir={tmp_path / 'data'}"
     arguments = ("-m", *SMALL, place, "poison=clean,random", "seed=0", f"hydra.sweep.dir={tmp_path}/jobs")
-    done = command(*arguments, store=tmp_path / "store")
+    done = command(*arguments, store=tmp_path / "store", timeout=1000)
     assert done.returncode == 0, done.stderr
     for job in ("0-clean", "1-random"):
         result = json.loads((tmp_path / "jobs" / job / "result.json").read_text())

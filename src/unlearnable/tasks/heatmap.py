@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
@@ -31,7 +31,7 @@ class BinnedAveragePrecision(BinaryAveragePrecision):
 
     @override
     def update(self, preds: Float[Tensor, " n"], target: Int64[Tensor, " n"]) -> None:
-        thresholds: Tensor = self.thresholds
+        thresholds: Any = self.thresholds
         reached = torch.searchsorted(thresholds, preds.contiguous(), right=True)  # how many thresholds a pixel reaches
         bins = len(thresholds) + 1
         counts = torch.bincount(reached + bins * target, minlength=2 * bins).view(2, bins)
