@@ -15,7 +15,7 @@ from unlearnable.experiment import run
 #: Minutes on one core, or nearly.
 SLOW_POISONS = ("dc", "em_multi", "hypo", "rem")
 SLOW_DEFENSES = ("adversarial", "ueraser_max")
-SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small")
+SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small", "vit_tiny")
 #: What single options need besides.
 NEEDED = {
     "em_multi": (

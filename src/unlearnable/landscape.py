@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,41 +18,14 @@ import numpy as np
 from torch import Tensor
 
 from unlearnable.files import write_atomically
+from unlearnable.reopened import Job
 from unlearnable.results.result import RESULT
 
 if TYPE_CHECKING:
-    from unlearnable.data.module import DataModule
     from unlearnable.probing.plane import Plane
-    from unlearnable.stages import Stages
 
 #: Starts the names of the files in the job's folder.
 NAME = "landscape"
-
-
-class StoredWeights(Mapping[str, Tensor]):
-    """The weights of one epoch, each read on demand.
-
-    Args:
-        path: The safetensors file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __getitem__(self, name: str) -> Tensor:
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="pt") as file:
-            yield from file.keys()
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True)
@@ -70,51 +43,6 @@ class Surfaces:
     xs: np.ndarray
     ys: np.ndarray
     losses: Mapping[str, np.ndarray]
-
-
-class Job:
-    """A finished job, opened again: its configuration, data and stored trajectories.
-
-    Args:
-        folder: The job's folder.
-
-    Raises:
-        FileNotFoundError: if it has no result, or its trajectories are no longer in the store.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from omegaconf import OmegaConf
-
-        from unlearnable import checks
-        from unlearnable.callbacks.trajectory import kept_epochs, weights_name
-        from unlearnable.experiment import load_data, load_poison
-        from unlearnable.stages import Stages
-        from unlearnable.store import Store
-
-        if not (folder / RESULT).exists():
-            raise FileNotFoundError(f"{folder} has no {RESULT}: give the folder of a finished job, as in <sweep>/0-em.")
-        result = json.loads((folder / RESULT).read_text())
-        config = OmegaConf.create(result["config"])
-        self.folder, self.poison = folder, str(result["poison"])
-        self.stages: Stages = Stages(config, Store(config.store.dir), checks.check_trainer(config))
-        clean = load_data(config)
-        self.data: dict[str, DataModule] = {"clean": self.stages.purified(clean, "clean")}
-        if not result["is_clean"]:
-            poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
-            self.data[self.poison] = self.stages.purified(poisoned, self.poison)
-        self.trajectories: dict[str, list[StoredWeights]] = {}
-        self.digests: dict[str, str] = {}
-        for name, data in self.data.items():
-            own = name == self.poison or result["is_clean"]  # the reference is trained without the job's callbacks
-            entry = self.stages.store.find("trajectory", self.stages.trajectory_key(data, callbacks=own))
-            if entry is None:
-                raise FileNotFoundError(
-                    f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
-                    f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
-                )
-            epochs = sorted(kept_epochs(entry.path))
-            self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
-            self.digests[name] = entry.digest
 
 
 def surfaces(
@@ -248,11 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _overrides(folder: Path) -> list[str]:
-    path = folder / ".hydra" / "overrides.yaml"
-    return [line.removeprefix("- ") for line in path.read_text().splitlines()] if path.exists() else ["…"]
 
 
 if __name__ == "__main__":

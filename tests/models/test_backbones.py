@@ -27,6 +27,7 @@ LAYERS = {
     "senet18": 21 + 16,  # and two 1×1 convolutions for each of eight squeeze-and-excitation blocks
     "tiny_resnet": 10,
     "vit_small": 1 + 12 * 4 + 1,  # patches; qkv, projection and two of the MLP for each block; head
+    "vit_tiny": 1 + 6 * 4 + 1,
 }
 
 

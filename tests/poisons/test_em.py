@@ -37,7 +37,7 @@ def test_a_step_goes_against_the_sign_of_the_gradient(classwise: bool) -> None:
     F.cross_entropy(net(images), batch.labels, reduction="sum").backward()
     assert images.grad is not None
     noise = torch.zeros(4 if classwise else 60, 3, 16, 16)
-    method._descend(net, noise, batch)
+    method._descend(net, noise, batch, torch.Generator())
     if classwise:  # the class's gradient is the sum of its images'
         total = torch.zeros(4, 3, 16, 16).index_add_(0, batch.labels, images.grad)
         assert_close(noise, -0.01 * total.sign())

@@ -142,11 +142,23 @@ def test_a_model_without_weights_is_refused() -> None:
         select_layers(nn.ReLU())
 
 
-def test_a_layer_keeps_its_memory_layout_while_it_has_other_weights() -> None:
-    net = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (4, 3, 1, 1), (1, 3, 3, 3)])
+def test_a_layer_keeps_its_memory_layout_while_it_has_other_weights(shape: tuple[int, ...]) -> None:
+    net = nn.Conv2d(shape[1], shape[0], shape[2]).to(memory_format=torch.channels_last)
     (layer,) = select_layers(net)
-    before = net.weight.detach().clone()
-    with layer.at(layer.vector() + 1):
-        assert net.weight.is_contiguous(memory_format=torch.channels_last)
+    before, strides = net.weight.detach().clone(), net.weight.stride()
+    with layer.at(layer.shaped(layer.vector() + 1)):
+        assert net.weight.stride() == strides
         assert torch.equal(net.weight.data, before + 1)
     assert torch.equal(net.weight.data, before)
+
+
+def test_other_layouts_are_kept_too() -> None:
+    net = nn.ModuleList([nn.Linear(3, 4), nn.Conv3d(2, 3, 2).to(memory_format=torch.channels_last_3d)])
+    net[0].weight.data = torch.randn(3, 4).T
+    for layer in select_layers(net):
+        (parameter,) = layer.parameters
+        strides, shifted = parameter.stride(), parameter.detach() + 1
+        with layer.at(layer.shaped(layer.vector() + 1)):
+            assert parameter.stride() == strides
+            assert torch.equal(parameter.data, shifted)

@@ -7,9 +7,11 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics.classification import BinaryAveragePrecision
 
 from unlearnable.models.judging import TaskMetrics
 from unlearnable.tasks import Classification, Depth, Grouping, Heatmap, Normals, Segmentation, Task
+from unlearnable.tasks.heatmap import BinnedAveragePrecision
 
 NAN = float("nan")
 
@@ -54,6 +56,19 @@ def test_average_precision_of_a_perfect_ranking_is_one() -> None:
     assert measured(Heatmap("k", 1), target.logit(eps=1e-3), target)["ap"] == pytest.approx(1.0)
     # Reversed: the positives come third and fourth: (1/3 + 2/4) / 2.
     assert measured(Heatmap("k", 1), -target.logit(eps=1e-3), target)["ap"] == pytest.approx(5 / 12, abs=1e-3)
+
+
+def test_average_precision_counts_as_torchmetrics_does_at_each_threshold() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(3000, generator=generator)
+    scores[:4] = torch.tensor([0.0, 1.0, 1 / 199, 100 / 199])  # at thresholds exactly
+    target = (torch.rand(3000, generator=generator) < scores).long()
+    ours, theirs = BinnedAveragePrecision(thresholds=200), BinaryAveragePrecision(thresholds=200)
+    for part in (slice(0, 7), slice(7, None)):
+        ours.update(scores[part], target[part])
+        theirs.update(scores[part], target[part])
+    assert torch.equal(ours.confmat, theirs.confmat)
+    assert ours.compute() == theirs.compute()
 
 
 def test_accuracy_and_pairs_by_hand() -> None:

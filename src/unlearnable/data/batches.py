@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +50,8 @@ class EpochBatches(Sampler[list[int]]):
 
 
 @dataclass(frozen=True)
-class Batches:
-    """A fixed set of samples in batches as models take them: re-iterable, never shuffled, never augmented.
+class Batches(Sequence[Any]):
+    """A fixed set of samples in batches as models take them: never shuffled, never augmented.
 
     Attributes:
         samples: The samples, in their order.
@@ -65,11 +65,13 @@ class Batches:
     batch_size: int
     change: Callable[[Inputs], Inputs] | None = None
 
-    def __iter__(self) -> Iterator[tuple[Any, Targets]]:
-        for rows in torch.arange(len(self.samples)).split(self.batch_size):
-            inputs, targets = self.samples[rows]
-            inputs = self.modality.to_model(inputs)
-            yield inputs if self.change is None else self.change(inputs), targets
+    def __getitem__(self, place: int) -> tuple[Any, Targets]:  # type: ignore[override]
+        if not 0 <= place < len(self):
+            raise IndexError(f"There are {len(self)} batches; got {place}.")
+        rows = torch.arange(place * self.batch_size, min((place + 1) * self.batch_size, len(self.samples)))
+        inputs, targets = self.samples[rows]
+        inputs = self.modality.to_model(inputs)
+        return inputs if self.change is None else self.change(inputs), targets
 
     def __len__(self) -> int:
         return -(-len(self.samples) // self.batch_size)

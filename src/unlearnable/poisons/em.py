@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.options import Number, number, switch, whole
 from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.checkpoint import Checkpoint
-from unlearnable.poisons.image.descent import descend, random_start
+from unlearnable.poisons.image.descent import Objective, descend, random_start
 from unlearnable.poisons.image.surrogate import NetFactory, build, frozen, loss_and_accuracy, make_fabric, sgd
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
@@ -98,8 +98,9 @@ class EM(ImagePoison):
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)  # as the public code does
                 optimizer.step()
             with frozen(net):
+                draws = data.stream("em", "objective", turn)
                 for batch in data.batches(self.batch_size):
-                    self._descend(net, noise, batch)
+                    self._descend(net, noise, batch, draws)
                 _, accuracy = loss_and_accuracy(net, data, lambda batch: self._look_up(noise, batch))
             stop = accuracy > self.stop_accuracy and turn + 1 >= self.min_rounds
             checkpoint.save(self.max_rounds if stop else turn + 1)
@@ -122,12 +123,19 @@ class EM(ImagePoison):
         """The batch's noise, on the batch's device."""
         return noise[batch.labels] if self.classwise else batch.of(noise)
 
-    def _descend(self, net: nn.Module, noise: Tensor, batch: Batch) -> None:
+    def objective(self, net: nn.Module, labels: Tensor, draws: Generator) -> Objective:  # noqa: ARG002
+        """What the noise of images with these labels descends on, for a fixed network; other forms of EM have their own.
+
+        Args:
+            net: θ, in eval mode, its parameters without gradients.
+            labels: Classes `[n]`.
+            draws: Of what is random in it.
+        """
+        return lambda images: F.cross_entropy(net(images), labels, reduction="sum")
+
+    def _descend(self, net: nn.Module, noise: Tensor, batch: Batch, draws: Generator) -> None:
         """T steps for the noise that the batch meets, in place."""
-
-        def loss(images: Tensor) -> Tensor:
-            return F.cross_entropy(net(images), batch.labels, reduction="sum")
-
+        loss = self.objective(net, batch.labels, draws)
         if not self.classwise:
             found = descend(
                 batch.images,

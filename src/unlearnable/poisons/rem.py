@@ -25,6 +25,9 @@ from unlearnable.poisons.image.surrogate import (
 )
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
+#: How the attack within the objective is found.
+ATTACKS = ("adversarial", "random")
+
 
 class REM(ImagePoison):
     """Robust error-minimising noise: also hides the images from adversarial training.
@@ -52,6 +55,8 @@ class REM(ImagePoison):
         iterations: Training steps of θ.
         noise_steps: Kᵤ.
         adversarial_steps: Kₐ.
+        attack: How δᵃ is found: by PGD (`adversarial`), or drawn evenly from its ball (`random`), Kₐ times cheaper: `Stable
+            Error-Minimization <https://arxiv.org/abs/2311.13091>`_ (SEM, Liu et al., AAAI 2024; `poison=sem`).
         samples: J.
         lr: Initial learning rate of θ, multiplied by 0.1 after two fifths and after four fifths of the iterations.
         crop: Padding of t's random crop, in pixels; 0 for none.
@@ -71,6 +76,7 @@ class REM(ImagePoison):
         iterations: int = 200,
         noise_steps: int = 5,
         adversarial_steps: int = 2,
+        attack: str = "adversarial",
         samples: int = 1,
         lr: Number = 0.1,
         crop: int = 0,
@@ -93,6 +99,9 @@ class REM(ImagePoison):
         self.iterations = whole("iterations", iterations)
         self.noise_steps = whole("noise_steps", noise_steps)
         self.adversarial_steps = whole("adversarial_steps", adversarial_steps, at_least=0)
+        if attack not in ATTACKS:
+            raise ValueError(f"`attack` must be one of {', '.join(ATTACKS)}; got {attack!r}.")
+        self.attack = attack
         self.samples = whole("samples", samples)
         self.lr = number("lr", lr, above=0)
         self.crop = whole("crop", crop, at_least=0)
@@ -156,12 +165,15 @@ class REM(ImagePoison):
         return crop_and_flip(images, crop=self.crop, flip=self.flip, generator=generator)
 
     def _attack(self, net: nn.Module, images: Tensor, labels: Tensor, generator: Generator) -> Tensor:
-        """δᵃ for transformed images: PGD from a random start that raises the loss."""
+        """δᵃ for transformed images: a random start, and PGD from there that raises the loss if the attack is adversarial."""
         if self.adversarial_radius == 0:
             return torch.zeros_like(images)
+        start = random_start(images, self.adversarial_radius, self.norm, generator)
+        if self.attack == "random":
+            return start
         return descend(
             images,
-            random_start(images, self.adversarial_radius, self.norm, generator),
+            start,
             lambda seen: -F.cross_entropy(net(seen), labels, reduction="sum"),
             radius=self.adversarial_radius,
             norm=self.norm,

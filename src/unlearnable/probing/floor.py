@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unlearnable.probing.host import to_host
 from unlearnable.probing.trees import mapped, tensors
 
 
@@ -37,9 +38,10 @@ def keeps_floor(loss_fn: Callable[[Any, Any], Tensor], outputs: Any, targets: An
     slopes = {
         id(variable): gradient for variable, gradient in zip(variables, found, strict=True) if gradient is not None
     }
-    value = float(loss.detach())
-    steepness = math.sqrt(sum(float(slope.norm()) ** 2 for slope in slopes.values()))
-    size = 1 + math.sqrt(sum(float(variable.detach().norm()) ** 2 for variable in variables))
+    norms = [slope.norm() for slope in slopes.values()], [variable.detach().norm() for variable in variables]
+    (value,), slope_norms, variable_norms = to_host([loss.detach().reshape(())], *norms)
+    steepness = math.sqrt(sum(norm**2 for norm in slope_norms))
+    size = 1 + math.sqrt(sum(norm**2 for norm in variable_norms))
     slack = 1e-6 * (1 + abs(value))  # rounding
     if value < floor - slack:
         return False
@@ -55,5 +57,6 @@ def keeps_floor(loss_fn: Callable[[Any, Any], Tensor], outputs: Any, targets: An
 
     with torch.no_grad():
         lengths = [size * 4.0**power for power in range(-5, 6)]
-        # NaN compares as false: outputs that overflow the loss say nothing about its bound.
-        return not any(float(loss_fn(stepped(length), targets)) < floor - slack for length in lengths)
+        (losses,) = to_host([loss_fn(stepped(length), targets).reshape(()) for length in lengths])
+    # NaN compares as false: outputs that overflow the loss say nothing about its bound.
+    return not any(found < floor - slack for found in losses)

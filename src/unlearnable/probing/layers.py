@@ -49,14 +49,21 @@ class Layer:
         """A copy of the weights as one vector."""
         return flatten([parameter.detach() for parameter in self.parameters]).clone()
 
+    def shaped(self, weights: Float[Tensor, " n"]) -> tuple[Tensor, ...]:
+        """A vector as the layer's parameters are: in their shapes, and in their order in memory."""
+        parts = torch.split(weights, [parameter.numel() for parameter in self.parameters])
+        return tuple(_laid_out_like(p.data, part.view(p.shape)) for p, part in zip(self.parameters, parts, strict=True))
+
     @contextmanager
-    def at(self, weights: Float[Tensor, " n"]) -> Iterator[None]:
-        """Gives the layer other weights within the block. The original memory is not written to, so it comes back bit for bit."""
+    def at(self, weights: Sequence[Tensor]) -> Iterator[None]:
+        """Gives the layer other weights, from :meth:`shaped`, within the block.
+
+        The original memory is not written to, so it comes back bit for bit.
+        """
         original = [parameter.data for parameter in self.parameters]
         try:
-            parts = torch.split(weights, [parameter.numel() for parameter in self.parameters])
-            for parameter, part in zip(self.parameters, parts, strict=True):
-                parameter.data = _laid_out_like(parameter.data, part.view(parameter.shape))
+            for parameter, part in zip(self.parameters, weights, strict=True):
+                parameter.data = part
             yield
         finally:
             for parameter, data in zip(self.parameters, original, strict=True):
@@ -65,9 +72,9 @@ class Layer:
 
 def _laid_out_like(original: Tensor, weights: Tensor) -> Tensor:
     """The weights in the memory layout of those whose place they take: a convolution of another layout is slower."""
-    if original.ndim == 4 and original.is_contiguous(memory_format=torch.channels_last):
-        return weights.contiguous(memory_format=torch.channels_last)
-    return weights
+    if weights.stride() == original.stride():
+        return weights
+    return torch.empty_like(original, dtype=weights.dtype).copy_(weights)
 
 
 def flatten(tensors: Sequence[Tensor]) -> Float[Tensor, " n"]:
@@ -95,7 +102,7 @@ def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[La
     Raises:
         ValueError: If the choice is unknown, a pattern fits nothing, or the model has no such layer.
     """
-    named, everything = _weight_layers(model), dict(model.named_parameters())
+    named, everything = _weight_layers(model), {_plain(name): p for name, p in model.named_parameters()}
     if not isinstance(layers, str | Mapping | Sequence) or isinstance(layers, bytes):
         raise ValueError(f"`layers` must be 'weights', 'blocks', patterns or a mapping to patterns; got {layers!r}.")
     if layers == "weights":
@@ -132,7 +139,8 @@ def _weight_layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Module name → its weight; a weight that is tied to an earlier one appears under the earlier name alone."""
     found: dict[str, list[nn.Parameter]] = {}
     seen: set[int] = set()
-    for name, module in model.named_modules():
+    for full_name, module in model.named_modules():
+        name = _plain(full_name)
         weights = [(attribute, getattr(module, attribute, None)) for attribute in _matrices(module)]
         present = [(attribute, weight) for attribute, weight in weights if weight is not None]
         for attribute, weight in present:
@@ -140,6 +148,11 @@ def _weight_layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
                 seen.add(id(weight))
                 found[name if len(present) == 1 else f"{name}.{attribute}".lstrip(".")] = [weight]
     return found
+
+
+def _plain(name: str) -> str:
+    """The name that a module or parameter has where nothing is compiled: ``torch.compile`` puts a module around another."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def _matrices(module: nn.Module) -> tuple[str, ...]:
@@ -174,7 +187,7 @@ def _left_out(model: nn.Module, chosen: Iterable[nn.Parameter]) -> list[str]:
     """
     taken = {id(parameter) for parameter in chosen}
     return [
-        f"{name}.{own}".lstrip(".")
+        _plain(f"{name}.{own}".lstrip("."))
         for name, module in model.named_modules()
         for own, parameter in module.named_parameters(recurse=False)
         if id(parameter) not in taken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unlearnable.probing.floor import keeps_floor
+from unlearnable.probing.host import to_host
 from unlearnable.probing.layers import Layer, flatten
+from unlearnable.probing.passes import Batch, Head, Passes, first
 from unlearnable.probing.replay import Replay
-from unlearnable.probing.state import borrowed, unwrapped
-from unlearnable.probing.trees import first_tensor, mapped, moved, tensors
+from unlearnable.probing.state import borrowed, device_of, generators, unwrapped
+from unlearnable.probing.trees import is_by_sample
 
 LossFn = Callable[[Any, Any], Tensor]
 AccuracyFn = Callable[[Any, Any], "Tensor | float"]
@@ -36,28 +37,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Reading:
-    """The probe's mean loss at a point, and its gradient with respect to that layer, as asked for."""
+    """The probe's mean loss at a point, and its gradient with respect to that layer, as asked for.
+
+    ``finite`` says whether the loss and every entry of the gradient are.
+    """
 
     loss: float
     gradient: Float[Tensor, " n"] | None
     accuracy: float | None
-
-    @property
-    def finite(self) -> bool:
-        """Whether the loss and every entry of the gradient are finite."""
-        return math.isfinite(self.loss) and (self.gradient is None or bool(torch.isfinite(self.gradient).all()))
+    finite: bool = True
 
 
 class Probe:
     """Evaluates a model's loss, and its gradient for one layer, over all batches, weighted by the batches' sample
     counts.
 
-    Memory is bounded by a batch (its activations) and the readings asked for at a time.
+    Memory is bounded by a batch (its activations), the readings asked for at a time and the batches that are kept, see
+    :class:`Passes`. Python waits for numbers once a pass: all that a pass found comes to the host together.
 
     Args:
         model: Called as ``model(inputs)``; in eval mode (see :func:`borrowed`).
         loss_fn: ``loss_fn(outputs, targets)``: the batch's mean loss, a scalar.
-        batches: Re-iterable of ``(inputs, targets)``: the same samples in each pass.
+        batches: Re-iterable of ``(inputs, targets)``: the same samples in each pass. See :class:`Passes`.
         accuracy_fn: ``accuracy_fn(outputs, targets)``: the batch's mean accuracy.
         seed: Every pass starts from this random state, so that what the batches draw from torch's global generator is
             the same in each pass.
@@ -74,27 +75,27 @@ class Probe:
         seed: int = 0,
         replay: Replay | None = None,
     ) -> None:
-        if iter(batches) is batches:
-            raise ValueError(
-                "`batches` must be re-iterable, as every step passes over them; got an iterator, which is exhausted after one "
-                "pass. Give a list or a DataLoader."
-            )
-        self.model, self.loss_fn, self.batches, self.accuracy_fn = model, loss_fn, batches, accuracy_fn
+        self.model, self.loss_fn, self.accuracy_fn = model, loss_fn, accuracy_fn
         self.seed = seed
         self.replay = replay
-        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        self.samples: int | None = None
-        self.batch_count: int | None = None
+        self.device = device_of(model)
+        self.batches = batches if isinstance(batches, Passes | Head) else Passes(batches, self.device)
+        self._generators = generators(self.device)
         self.forwards = 0.0  # cost so far, in forward passes of the whole model over the whole probe
         self._whole: Probe | None = None
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples the probe has; None before the first whole pass."""
+        return self.batches.samples
 
     def prepare(self, *, replaying: bool) -> None:
         """Learns from two samples of the first batch what passes cost, and checks the replay on them."""
         if self.replay is None:
             return
         inputs, targets, size = next(self.passes())
-        if isinstance(inputs, Tensor) and all(t.ndim > 0 and len(t) == size for t in tensors(targets)):
-            inputs, targets = inputs[:2], mapped(targets, lambda tensor: tensor[:2])
+        if is_by_sample([inputs, targets], size):
+            inputs, targets, _ = first(inputs, targets, 2)
         self.replay.prepare(inputs, partial(self._judged, targets=targets), replaying=replaying)
 
     def checked_floor(self, floor: float | None) -> float | None:
@@ -107,22 +108,17 @@ class Probe:
         return floor if keeps_floor(self.loss_fn, outputs, targets, floor) else None
 
     def part(self, share: float, samples: int) -> Probe | None:
-        """A probe on the first ``share`` of the batches, rounded up; what it costs is counted here.
-
-        ``None`` where that share is fewer than ``samples`` samples, or more than half of the batches.
-        """
-        if self.batch_count is None or self.samples is None:
-            raise RuntimeError("The size of the probe is known after its first pass.")
-        count = math.ceil(self.batch_count * share)
-        if count > self.batch_count / 2 or share * self.samples < samples:
+        """A probe on the first ``share`` of the samples; what it costs is counted here. ``None``: see :meth:`Passes.head`."""
+        head = self.batches.head(share, samples) if isinstance(self.batches, Passes) else None
+        if head is None:
             return None
-        part = Probe(self.model, self.loss_fn, _Head(self.batches, count), seed=self.seed, replay=self.replay)
+        part = Probe(self.model, self.loss_fn, head, seed=self.seed, replay=self.replay)
         part._whole = self
         return part
 
-    def origin(self, layers: Sequence[Layer]) -> tuple[Reading, list[Float[Tensor, " n"]]]:
-        """The loss at θ, and each layer's gradient there from one shared backward pass."""
-        total, accuracy, count = _Mean(self.device), _Mean(self.device), 0
+    def origin(self, layers: Sequence[Layer]) -> list[Reading]:
+        """The readings at θ, one a layer: its gradient, from one backward pass for all of them, beside the loss there."""
+        total, accuracy = _Mean(self.device), _Mean(self.device)
         sums = [torch.zeros(layer.size, device=self.device) for layer in layers]
         parameters = [p for layer in layers for p in layer.parameters]
         for inputs, targets, size in self.passes():
@@ -135,12 +131,11 @@ class Probe:
             total.add(loss, size)
             if self.accuracy_fn is not None:
                 accuracy.add(self.accuracy_fn(outputs, targets), size)
-            count += size
         for p in parameters:
             p.requires_grad_(False)
         self._count(3.0)  # forward, gradients of activations, gradients of weights
-        score = None if self.accuracy_fn is None else accuracy.value()
-        return Reading(total.value(), None, score), [part / count for part in sums]
+        gradients = [part / total.count for part in sums]
+        return _readings([total] * len(layers), [accuracy] * len(layers), gradients)
 
     def evaluate(self, points: Sequence[Point]) -> list[Reading]:
         """Readings at ``points``, in order, from one pass over the batches.
@@ -148,12 +143,14 @@ class Probe:
         Before the points, the unshifted model runs once a batch, and each point replays from it what its layer cannot
         change.
         """
-        weights = [p.layer.vector() if p.shift is None else p.layer.vector().add_(p.shift) for p in points]
+        weights = [
+            point.layer.shaped(point.layer.vector() if point.shift is None else point.layer.vector().add_(point.shift))
+            for point in points
+        ]
         losses = [_Mean(self.device) for _ in points]
         accuracies = [_Mean(self.device) for _ in points]
         sums = [torch.zeros(p.layer.size, device=self.device) if p.gradient else None for p in points]
         use_replay = self.replay is not None and self.replay.pays([p.layer for p in points])
-        count = 0
         for inputs, targets, size in self.passes():
             if use_replay and self.replay is not None:
                 self.replay.record(inputs, partial(self._judged, targets=targets))
@@ -165,14 +162,9 @@ class Probe:
                     sums[index].add_(gradient, alpha=size)  # type: ignore[union-attr]
                 if self.accuracy_fn is not None:
                     accuracies[index].add(self.accuracy_fn(outputs, targets), size)
-            count += size
         self._charge(points, use_replay)
-        return [
-            Reading(
-                loss.value(), None if part is None else part / count, accuracy.value() if self.accuracy_fn else None
-            )
-            for loss, part, accuracy in zip(losses, sums, accuracies, strict=True)
-        ]
+        gradients = [None if part is None else part / loss.count for part, loss in zip(sums, losses, strict=True)]
+        return _readings(losses, accuracies, gradients)
 
     def batch_gradient(self, layer: Layer, inputs: Any, targets: Any) -> Float[Tensor, " n"]:
         """The gradient of one batch's mean loss, with ``layer`` as it now stands."""
@@ -200,28 +192,12 @@ class Probe:
         """Counts the cost of a full forward pass over the probe with a backward pass to ``layer``."""
         self._count(1.0 + (self.replay.share_after(layer) if self.replay is not None else 1.0))
 
-    def passes(self, *, reseed: bool = True) -> Iterator[tuple[Any, Any, int]]:
+    def passes(self, *, reseed: bool = True) -> Iterator[Batch]:
         """One pass: ``(inputs, targets, sample count)`` on the model's device."""
         if reseed:
-            torch.default_generator.manual_seed(self.seed)
-            if self.device.type == "cuda":
-                torch.cuda.manual_seed(self.seed)
-        seen, count = 0, 0
-        for batch in self.batches:
-            if not isinstance(batch, Sequence) or len(batch) != 2:
-                raise ValueError(f"`batches` must give pairs (inputs, targets); got {type(batch).__name__}.")
-            inputs, targets = moved(batch[0], self.device), moved(batch[1], self.device)
-            size = len(first_tensor(inputs, "inputs"))
-            seen, count = seen + size, count + 1
-            yield inputs, targets, size
-        if seen == 0:
-            raise ValueError("`batches` is empty: SAL needs at least one sample.")
-        if self.samples is not None and seen != self.samples:
-            raise ValueError(
-                f"`batches` must give the same samples in every pass; it gave {self.samples} first and {seen} now. "
-                "Does the loader drop or draw samples at random?"
-            )
-        self.samples, self.batch_count = seen, count
+            for generator in self._generators:
+                generator.manual_seed(self.seed)
+        yield from self.batches
 
     def _at(self, point: Point, inputs: Any, targets: Any, use_replay: bool) -> tuple[Tensor, Any, Tensor | None]:
         for parameter in point.layer.parameters:
@@ -330,15 +306,22 @@ def probing(
             yield probe
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The first ``count`` batches."""
-
-    batches: Iterable[Any]
-    count: int
-
-    def __iter__(self) -> Iterator[Any]:
-        return itertools.islice(iter(self.batches), self.count)
+def _readings(
+    losses: Sequence[_Mean], accuracies: Sequence[_Mean], gradients: Sequence[Tensor | None]
+) -> list[Reading]:
+    """What a pass found, brought to the host in one transfer."""
+    totals, scores, flags = to_host(
+        [loss.total for loss in losses],
+        [accuracy.total for accuracy in accuracies],
+        [torch.isfinite(gradient).all() for gradient in gradients if gradient is not None],
+    )
+    sound = iter(flags)
+    readings = []
+    for index, gradient in enumerate(gradients):
+        loss, count = totals[index] / losses[index].count, accuracies[index].count
+        finite = (gradient is None or bool(next(sound))) and math.isfinite(loss)
+        readings.append(Reading(loss, gradient, scores[index] / count if count else None, finite))
+    return readings
 
 
 class _Mean:
@@ -349,8 +332,5 @@ class _Mean:
         self.total, self.count = torch.zeros((), dtype=dtype, device=device), 0
 
     def add(self, value: Tensor | float, size: int) -> None:
-        self.total += torch.as_tensor(value, dtype=self.total.dtype, device=self.total.device).detach() * size
+        self.total.add_(value.detach() if isinstance(value, Tensor) else value, alpha=size)
         self.count += size
-
-    def value(self) -> float:
-        return float(self.total) / self.count

@@ -38,6 +38,16 @@ def is_plain(tree: Any) -> bool:
     return type(tree) in (dict, OrderedDict) and all(map(is_plain, tree.values()))
 
 
+def is_by_sample(tree: Any, size: int) -> bool:
+    """Whether ``tree`` is tensors alone, each with ``size`` samples along its first axis."""
+    if isinstance(tree, Tensor):
+        return tree.ndim > 0 and len(tree) == size
+    if isinstance(tree, list | tuple | Mapping):
+        entries = tree.values() if isinstance(tree, Mapping) else tree
+        return all(is_by_sample(entry, size) for entry in entries)
+    return False
+
+
 def tensors(tree: Any) -> Iterator[Tensor]:
     """The tensors of ``tree``, in order."""
     if isinstance(tree, Tensor):

@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from unlearnable.probing.layers import Layer
+from unlearnable.probing.state import generators
 from unlearnable.probing.trees import is_plain, mapped, tensors
 
 #: Functions that hand a tensor's content to code outside torch's operations.
@@ -97,6 +98,7 @@ class Watch:
         self.flops = 0
         self._layers = layers
         self._owner = {_storage(p): index for index, layer in enumerate(layers) for p in layer.parameters}
+        self._generators = generators(layers[0].parameters[0].device if layers else torch.device("cpu"))
         self._time = 0
         self._open: int | None = None  # the innermost call that has not ended
         self._swayed = 0  # one bit a layer, here and below
@@ -146,7 +148,7 @@ class Watch:
         read = list(tensors([arguments, keywords]))
         reached = self._read(read) | self._swayed
         may_draw = torch.Tag.nondeterministic_seeded in function.tags  # attention has it, without dropout too
-        before = _random_state() if may_draw else torch.empty(0)
+        before = self._random_state() if may_draw else torch.empty(0)
         outputs = function(*arguments, **keywords)
         count = flop_registry.get(function._overloadpacket)
         if count is not None:
@@ -158,7 +160,7 @@ class Watch:
             self._reached[_storage(tensor)] = self._reached.get(_storage(tensor), 0) | reached
             if not any(tensor is known for known in read):
                 self._births[id(tensor)] = tensor, self._time, self._open
-        if may_draw and not torch.equal(before, _random_state()):
+        if may_draw and not torch.equal(before, self._random_state()):
             self._leak_open()  # to skip it would shift all that is drawn later
         if _tells(function, arguments):
             self._tell(reached)
@@ -170,6 +172,9 @@ class Watch:
         reached = self._read([tensor])
         self._write(tensor, reached)
         self._tell(reached)
+
+    def _random_state(self) -> Tensor:
+        return torch.cat([generator.get_state() for generator in self._generators])
 
     def _tick(self) -> int:
         self._time += 1
@@ -267,14 +272,6 @@ def _written(function: Any, arguments: tuple[Any, ...], keywords: Mapping[str, A
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = arguments[position] if position < len(arguments) else keywords.get(argument.name)
             yield from tensors(value)
-
-
-def _random_state() -> Tensor:
-    """The state of torch's global generators, of the CPU and of the current CUDA device."""
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states.append(torch.cuda.get_rng_state())
-    return torch.cat(states)
 
 
 def _storage(tensor: Tensor) -> int | None:

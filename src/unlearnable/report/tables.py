@@ -113,6 +113,8 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
         "test acc, APBench": _apbench,
         "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
+        "certified": lambda cell: number(*cell.figure("certificate.certified"), percent=True),
+        "recovered": lambda cell: number(*cell.figure("certificate.recovered"), percent=True),
         "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
         # Long where unlike experiments are put together.
         "settings": lambda cell: Entry(cell.first.settings or "–", cell.first.settings),

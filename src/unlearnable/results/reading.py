@@ -12,6 +12,9 @@ from unlearnable.results.records import FAILED, Failure, Records, Run, job_name,
 from unlearnable.results.result import RESULT
 from unlearnable.results.settings import tell_apart
 
+#: What `python -m unlearnable.certify` adds to a job's folder.
+CERTIFICATE = "certificate.json"
+
 
 def read_sweeps(folders: Iterable[str | Path]) -> Records:
     """Reads the jobs of one or several sweeps; a folder may also be a single job.
@@ -56,6 +59,8 @@ def job_folders(folder: Path) -> list[Path]:
 def _read_runs(sweep: Path, job: Path) -> list[Run]:
     try:
         result = json.loads((job / RESULT).read_text())
+        if (job / CERTIFICATE).exists():
+            result["certificate"] = json.loads((job / CERTIFICATE).read_text())
         tasks: Mapping[str, Any] = result.get("tasks") or {result["task"]: result}
         runs = [Run(sweep, job, task, {**result, **figures, "task": task}) for task, figures in tasks.items()]
         for run in runs:

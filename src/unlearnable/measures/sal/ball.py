@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unlearnable.probing.host import to_host
+from unlearnable.probing.layers import Layer
+
 NORMS = ("l2", "linf")
 RADII = ("relative", "absolute")
 _ORDER = {"l2": 2.0, "linf": float("inf")}
-_DUAL = {"l2": 2.0, "linf": 1.0}
 
 
 def check_balls(sizes: Sequence[float], norm: str, radius: str) -> None:
@@ -29,19 +31,18 @@ def check_balls(sizes: Sequence[float], norm: str, radius: str) -> None:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
 
 
-def ball_around(weights: Float[Tensor, " n"], eps: float, norm: str, radius: str) -> Ball:
-    """The ball of size ``eps`` around a layer's weights: relative to their norm, or absolute."""
-    return Ball(norm, eps if radius == "absolute" else eps * vector_norm(weights, norm))
+def balls_around(layers: Sequence[Layer], eps: float, norm: str, radius: str) -> list[Ball]:
+    """The ball of size ``eps`` around each layer's weights: relative to their norm, or absolute."""
+    if radius == "absolute":
+        return [Ball(norm, eps) for _ in layers]
+    (lengths,) = to_host([vector_norm(layer.vector(), norm) for layer in layers])
+    return [Ball(norm, eps * length) for length in lengths]
 
 
-def vector_norm(vector: Float[Tensor, " n"], norm: str) -> float:
+def vector_norm(vector: Float[Tensor, " n"], norm: str) -> Float[Tensor, ""]:
     """``‖vector‖`` in the ``norm`` "l2" or "linf", summed in float64 where the device has it."""
-    return _norm(vector, _ORDER[norm])
-
-
-def _norm(vector: Float[Tensor, " n"], order: float) -> float:
     dtype = None if vector.device.type == "mps" else torch.float64
-    return float(torch.linalg.vector_norm(vector, order, dtype=dtype))
+    return torch.linalg.vector_norm(vector, _ORDER[norm], dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,11 @@ class Ball:
         if self.norm == "linf":
             return shift.clamp(-self.radius, self.radius)
         length = vector_norm(shift, "l2")
-        return shift if length <= self.radius else shift * (self.radius / length)
+        return shift * torch.where(length <= self.radius, 1.0, self.radius / length)
 
     def farthest(self, direction: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """The point of the ball that goes farthest along ``direction``: ``argmax_v ⟨direction, v⟩``; 0 for direction 0."""
         if self.norm == "linf":
             return self.radius * direction.sign()
         length = vector_norm(direction, "l2")
-        return direction * (self.radius / length) if length > 0 else torch.zeros_like(direction)
-
-    def reach(self, gradient: Float[Tensor, " n"]) -> float:
-        """``max_v ⟨gradient, v⟩``: the change of a linear function over the ball, ``radius`` × the dual norm."""
-        return self.radius * _norm(gradient, _DUAL[self.norm])
+        return direction * torch.where(length > 0, self.radius / length, 0.0)

@@ -7,17 +7,16 @@ import math
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, overload
 
 import numpy as np
 from torch import nn
 
-from unlearnable.measures.sal.ball import ball_around, check_balls
+from unlearnable.measures.sal.ball import balls_around, check_balls
 from unlearnable.measures.sal.distributed import shares, solve_shared
 from unlearnable.measures.sal.sal import Sal
-from unlearnable.measures.sal.solvers import Problem, Solver, solver_named
+from unlearnable.measures.sal.solvers import Problem, Solver, pose, solver_named
 from unlearnable.options import Number, number, whole
 from unlearnable.probing.layers import LayerChoice, select_layers
 from unlearnable.probing.probe import AccuracyFn, LossFn, Probe, Reading, probing
@@ -98,14 +97,9 @@ def measure_sal(
     model = unwrapped(model)
     chosen = select_layers(model, layers)
     with probing(model, loss_fn, batches, chosen, accuracy_fn=accuracy_fn, seed=seed, replaying=solver.replay) as probe:
-        origin, gradients = probe.origin(chosen)
-        problems = [
-            [
-                Problem(layer, ball_around(layer.vector(), size, norm, radius), replace(origin, gradient=gradient))
-                for layer, gradient in zip(chosen, gradients, strict=True)
-            ]
-            for size in sizes
-        ]
+        readings = probe.origin(chosen)
+        origin = readings[0]
+        problems = [pose(chosen, balls_around(chosen, size, norm, radius), readings) for size in sizes]
         everything = list(itertools.chain.from_iterable(problems))
         solve = partial(solve_shared, solver) if distributed and shares() else solver.solve
         solve(probe, everything, steps=steps, report=_to_stderr if progress else _silent)

@@ -8,9 +8,9 @@ import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
-from unlearnable.measures.sal.solvers.base import Problem, Solver
+from unlearnable.measures.sal.solvers.base import Problem, Solver, pose
 
-__all__ = ["Problem", "Solver", "solver_named"]
+__all__ = ["Problem", "Solver", "pose", "solver_named"]
 
 
 def solver_named(name: str, **options: Any) -> Solver:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unlearnable.measures.sal.ball import Ball
+from unlearnable.probing.host import to_host
 from unlearnable.probing.layers import Layer
 from unlearnable.probing.probe import Probe, Reading
 
@@ -24,6 +25,8 @@ class Problem:
         layer: The layer.
         ball: Its ball.
         origin: Loss at the unmoved weights, and its gradient.
+        slope: What a loss that is linear would rise by within the ball: its gradient at the unmoved weights times the
+            farthest point; None has it computed.
         high: Highest loss seen, at or above the origin's.
         low: Lowest loss seen, at or below the origin's.
         finite: Whether all losses and gradients seen were finite.
@@ -34,6 +37,7 @@ class Problem:
     layer: Layer
     ball: Ball
     origin: Reading
+    slope: float | None = None
     high: float = field(init=False)
     low: float = field(init=False)
     accuracy_high: float | None = field(init=False)
@@ -46,6 +50,8 @@ class Problem:
         self.high = self.low = self.origin.loss
         self.accuracy_high = self.accuracy_low = self.origin.accuracy
         self.finite = self.origin.finite
+        if self.slope is None:
+            self.slope = float(self.gradient @ self.ball.farthest(self.gradient))
 
     @property
     def gradient(self) -> Float[Tensor, " n"]:
@@ -85,6 +91,13 @@ class Problem:
     def fall(self) -> float:
         """Origin's loss over the lowest so far."""
         return self.origin.loss - self.low if self.finite else math.nan
+
+
+def pose(layers: Sequence[Layer], balls: Sequence[Ball], origins: Sequence[Reading]) -> list[Problem]:
+    """The problem of each layer, with all slopes brought to the host in one transfer."""
+    gradients = [origin.gradient for origin in origins if origin.gradient is not None]
+    (slopes,) = to_host([g @ ball.farthest(g) for g, ball in zip(gradients, balls, strict=True)])
+    return [Problem(*parts) for parts in zip(layers, balls, origins, slopes, strict=True)]
 
 
 class Solver(ABC):

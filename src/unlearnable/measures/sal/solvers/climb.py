@@ -79,8 +79,12 @@ class Climb:
         self._rate = _RATE
         self._left_centre = False
         self._given, self._committed = start, committed
+        self._before = 0.0  # what the last step promised
+        self._failed: float | None = None  # the gain where it failed
         self._rival = 0.0 if rules.both_sides else rival
-        self._aim()
+        self.target = problem.ball.farthest(self.gradient)
+        assert problem.slope is not None
+        self.slope = problem.slope  # the same for both signs
         if sign < 0 and rules.floor is not None and self.slope > 0:
             # A fall ends at the floor: going further than the slope needs to get there is bound to overshoot.
             self.length = min(1.0, (problem.origin.loss - rules.floor) / self.slope)
@@ -94,8 +98,13 @@ class Climb:
         worth = self._given is not None or self._rate * self._to_come() > self._tolerance()
         return Point(self.problem.layer, self._trial(), gradient=worth and self.tried + 1 < self.rules.steps)
 
-    def tell(self, reading: Reading) -> None:
-        """Takes the reading at :meth:`point` and decides where to go next."""
+    def tell(self, reading: Reading) -> Float[Tensor, ""] | None:
+        """Takes the reading at :meth:`point`.
+
+        Returns:
+            The slope that :meth:`go_on` is to be called with, still on the device, so that all climbs' are fetched
+            together. None where it is not needed.
+        """
         self.tried += 1
         self.problem.see(reading)
         trial, given = self._trial(), self._given is not None
@@ -106,25 +115,32 @@ class Climb:
             if reading.finite and better:
                 self.best, self.gain = trial, gain
             self.done = True
-            return
+            return None
         gradient = self.sign * reading.gradient
+        self._failed = None
         if better and (not given or self._committed or gain >= _TRUSTED * self.promise):
             # The step from the centre promises the whole gain: it says nothing about how the next ones shrink.
-            before = self.length * self.slope if self._left_centre else 0.0
+            self._before = self.length * self.slope if self._left_centre and not given else 0.0
             self._left_centre = True
             self.best, self.gain, self.gradient = trial, gain, gradient
             self.length = 1.0 if given else min(1.0, 2 * self.length)
-            self._aim()
-            if not given and before > 0:
-                self._rate = min(max(self.length * self.slope / before, 0.0), 0.9)
-        elif not given:
-            slope_there = float(gradient @ (self.target - self.best))
-            self.length *= _cut(self.gain, gain, self.length * self.slope, self.length * slope_there)
-        self._check()
+            self.target = self.problem.ball.farthest(gradient)
+        elif given:
+            self._check()
+            return None
+        else:
+            self._failed = gain
+        return gradient @ (self.target - self.best)
 
-    def _aim(self) -> None:
-        self.target = self.problem.ball.farthest(self.gradient)
-        self.slope = float(self.gradient @ (self.target - self.best))
+    def go_on(self, slope: float) -> None:
+        """Decides where to go next, given the slope towards the target: at the best point, or where the last step failed."""
+        if self._failed is not None:
+            self.length *= _cut(self.gain, self._failed, self.length * self.slope, self.length * slope)
+        else:
+            self.slope = slope
+            if self._before > 0:
+                self._rate = min(max(self.length * self.slope / self._before, 0.0), 0.9)
+        self._check()
 
     def _check(self) -> None:
         """Stops when what is to come is not worth another step."""

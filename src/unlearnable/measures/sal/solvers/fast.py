@@ -14,16 +14,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.measures.sal.solvers.base import Problem, Solver
+from unlearnable.measures.sal.solvers.base import Problem, Solver, pose
 from unlearnable.measures.sal.solvers.climb import Climb, Rules
 from unlearnable.options import Number, number, switch, whole
+from unlearnable.probing.host import to_host
 from unlearnable.probing.probe import Probe
 
 _PART = 0.25  # of the probe, for exploring
@@ -84,11 +85,10 @@ class Fast(Solver):
             )
         else:
             layers = list(dict.fromkeys(problem.layer for problem in problems))
-            origin, gradients = part.origin(layers)
-            readings = {
-                layer: replace(origin, gradient=gradient) for layer, gradient in zip(layers, gradients, strict=True)
-            }
-            twins = {problem: Problem(problem.layer, problem.ball, readings[problem.layer]) for problem in problems}
+            readings = dict(zip(layers, part.origin(layers), strict=True))
+            everywhere = [problem.layer for problem in problems]
+            posed = pose(everywhere, [problem.ball for problem in problems], [readings[layer] for layer in everywhere])
+            twins = dict(zip(problems, posed, strict=True))
             found = _Search(part, rules, report).explore(twins, self._starts(_RESTARTS_PART))
             _Search(probe, rules, report).finish(problems, found)
         _nest(problems)
@@ -164,8 +164,11 @@ class _Search:
         while active := [climb for climb in climbs if not climb.done]:
             passes = f"{self.probe.forwards:.0f} forward passes so far"
             self.report(f"SAL: {len(active)} of {len(climbs)} climbs open, {passes}")
-            for climb, reading in zip(active, self.probe.evaluate([climb.point() for climb in active]), strict=True):
-                climb.tell(reading)
+            readings = self.probe.evaluate([climb.point() for climb in active])
+            asked = {climb: climb.tell(reading) for climb, reading in zip(active, readings, strict=True)}
+            waiting = {climb: slope for climb, slope in asked.items() if slope is not None}
+            for climb, slope in zip(waiting, *to_host(list(waiting.values())), strict=True):
+                climb.go_on(slope)
 
     def _climb(self, sides: Mapping[tuple[Problem, int], float], found: _Sides) -> _Sides:
         """Climbs each side from the point that exploring found, against its rival."""

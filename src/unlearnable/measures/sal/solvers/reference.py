@@ -45,7 +45,7 @@ class Reference(Solver):
         for _ in range(steps):
             weights = origin + shift
             for inputs, targets, _size in probe.passes(reseed=False):
-                with layer.at(weights):
+                with layer.at(layer.shaped(weights)):
                     gradient = probe.batch_gradient(layer, inputs, targets)
                 weights = weights.add(gradient, alpha=sign * self.lr)
             problem.corrections += 1

@@ -1,0 +1,165 @@
+"""Noise that minimises learnability itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearnable.options import Number, number, switch, whole
+from unlearnable.poisons.image.base import ImagePoison, Perturb
+from unlearnable.poisons.image.budget import Norm, round_to_grid
+from unlearnable.poisons.image.checkpoint import Checkpoint
+from unlearnable.poisons.image.descent import Objective, descend, random_start
+from unlearnable.poisons.image.surrogate import NetFactory, train_checkpoints
+from unlearnable.poisons.image.training_set import TrainingSet
+from unlearnable.poisons.image.weight_space import Weights, first_order_sal, layer_gradients
+
+#: Added to SAL before its logarithm, as the geometric distance adds it: what SAL is resolved to.
+TAU = 1e-3
+
+
+class Flat(ImagePoison):
+    """Noise that lowers the surrogate's SAL: there shall be nothing to learn from in any layer, all along its training.
+
+    A method of this project. EM lowers the training loss L, of which learnability is a consequence; this lowers
+
+        L(θ; x + δ) + λ Σ_l log(SAL_l + τ) + μ Σ_l cos(∇_l L(θ; x + δ), ∇_l L(θ; x))
+
+    with SAL_l ≈ ε‖θ_l‖‖∇_l L‖, its value to first order, differentiated through δ. The mean of its second term over
+    layers is the logarithm of the geometric distance, but for the clean run. The third term says what unlearnable means:
+    a step that lowers the loss on the poisoned images shall not lower that on the clean ones.
+
+    θ is not one network but a training's check points, in turn, one a step. In every round a network is trained anew on
+    the images with their present noise (first: random noise), then every image's δ takes its steps.
+
+    Args:
+        surrogate: Builds the network; called as `surrogate(num_classes=k)`.
+        radius: See `ImagePoison`.
+        norm: See `ImagePoison`.
+        fraction: See `ImagePoison`.
+        eps: ε of SAL.
+        sal_weight: λ, for the sum over layers divided by their number; 0 leaves the term out.
+        alignment: μ, likewise.
+        rounds: How often a network is trained and the noise descends.
+        noise_steps: Steps of descent in each round.
+        step_size: Length of a step; None means a tenth of the radius.
+        epochs: Epochs that a network is trained for.
+        first_epoch: The first epoch whose check point counts; 1 takes all, `epochs` the last alone.
+        lr: Peak learning rate of the network.
+        crop: Padding of the random crop that it is trained with, in pixels; 0 for none.
+        flip: Whether it is trained with mirrored images too.
+        batch_size: See `ImagePoison`; the gradient by the weights is that of a batch's mean loss.
+    """
+
+    def __init__(
+        self,
+        *,
+        surrogate: NetFactory,
+        radius: Number,
+        norm: Norm = "linf",
+        fraction: Number | Sequence[int] = 1.0,
+        eps: Number = 0.05,
+        sal_weight: Number = 1.0,
+        alignment: Number = 0.0,
+        rounds: int = 3,
+        noise_steps: int = 20,
+        step_size: Number | None = None,
+        epochs: int = 4,
+        first_epoch: int = 1,
+        lr: Number = 0.1,
+        crop: int = 0,
+        flip: bool = False,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
+        self.surrogate = surrogate
+        self.eps = number("eps", eps, above=0)
+        self.sal_weight = number("sal_weight", sal_weight, at_least=0)
+        self.alignment = number("alignment", alignment, at_least=0)
+        self.rounds = whole("rounds", rounds)
+        self.noise_steps = whole("noise_steps", noise_steps)
+        self.step_size = self.radius / 10 if step_size is None else number("step_size", step_size, above=0)
+        self.epochs = whole("epochs", epochs)
+        self.first_epoch = whole("first_epoch", first_epoch)
+        if self.first_epoch > self.epochs:
+            raise ValueError(f"`first_epoch` must be at most `epochs` = {self.epochs}; got {self.first_epoch}.")
+        self.lr = number("lr", lr, above=0)
+        self.crop = whole("crop", crop, at_least=0)
+        self.flip = switch("flip", flip)
+
+    def prepare(self, data: TrainingSet) -> Perturb:
+        """Runs the rounds; a batch's noise is then looked up."""
+        noise = data.noise_store("flat")
+        for batch in data.batches(self.batch_size):
+            start = random_start(batch.images, self.radius, self.norm, data.stream("flat", "start", int(batch.rows[0])))
+            noise[batch.rows] = start.to("cpu", noise.dtype)
+        checkpoint = Checkpoint(data, "flat", {}, {"noise": noise})
+        for turn in data.bar(range(checkpoint.restore(), self.rounds), "Flat: rounds"):
+            # A round's network does not depend on how many were drawn before it in this process.
+            torch.manual_seed(data.stream("flat", "network", turn).initial_seed())
+            nets = train_checkpoints(
+                self.surrogate,
+                self._with_noise(data, noise, turn),
+                count=self.epochs - self.first_epoch + 1,
+                epochs=self.epochs,
+                lr=self.lr,
+                crop=self.crop,
+                flip=self.flip,
+            )
+            for batch in data.batches(self.batch_size):
+                found = descend(
+                    batch.images,
+                    noise[batch.rows].to(data.device, torch.float32),
+                    self.objective(nets, batch.images, batch.labels),
+                    radius=self.radius,
+                    norm=self.norm,
+                    steps=self.noise_steps,
+                    step_size=self.step_size,
+                )
+                noise[batch.rows] = found.to("cpu", noise.dtype)
+            checkpoint.save(turn + 1)
+        return lambda batch, generator: noise[batch.rows].to(data.device, torch.float32)  # noqa: ARG005
+
+    def objective(self, nets: Sequence[nn.Module], clean: Tensor, labels: Tensor) -> Objective:
+        """What the noise of a batch descends on: summed over images, one of the networks after the other."""
+        turns = cycle(nets)
+
+        def loss(images: Tensor) -> Tensor:
+            net = next(turns)
+            if not self.sal_weight and not self.alignment:
+                return F.cross_entropy(net(images), labels, reduction="sum")
+
+            def mean_loss(network: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
+                return F.cross_entropy(network(seen), labels)
+
+            found = mean_loss(net, images)
+            gradients, weights = layer_gradients(net, lambda network: mean_loss(network, images), differentiable=True)
+            if self.sal_weight:
+                sal = first_order_sal(gradients, weights, self.eps)
+                found = found + self.sal_weight * (sal + TAU).log().mean()
+            if self.alignment:
+                wanted, _ = layer_gradients(net, lambda network: mean_loss(network, clean), differentiable=False)
+                found = found + self.alignment * _cosines(gradients, wanted).mean()
+            return found * len(images)
+
+        return loss
+
+    def _with_noise(self, data: TrainingSet, noise: Tensor, turn: int) -> TrainingSet:
+        """The images with their present noise, with scratch space of their own."""
+        images = data.room(f"flat_{turn}")
+        for batch in data.batches(self.batch_size):
+            part = noise[batch.rows].to(data.device, torch.float32)
+            images[batch.rows] = round_to_grid(batch.levels, part, self.radius, self.norm).cpu()
+        folder = None if data.work_dir is None else data.work_dir / f"round_{turn}"
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        return TrainingSet(data.samples.replace(inputs=images), data.seed, data.device, data.progress, folder)
+
+
+def _cosines(gradients: Weights, others: Weights) -> Tensor:
+    """Cosine of the two gradients in each layer, `[layers]`."""
+    return torch.stack([F.cosine_similarity(gradients[n].flatten(), others[n].flatten(), dim=0) for n in gradients])
