@@ -98,7 +98,7 @@ class EM(ImagePoison):
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)  # as the public code does
                 optimizer.step()
             with frozen(net):
-                draws = data.stream("em", "objective", turn)
+                draws = data.stream("em", "objective", turn, device=data.device)
                 for batch in data.batches(self.batch_size):
                     self._descend(net, noise, batch, draws)
                 _, accuracy = loss_and_accuracy(net, data, lambda batch: self._look_up(noise, batch))

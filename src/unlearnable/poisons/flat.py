@@ -95,8 +95,8 @@ class Flat(ImagePoison):
         """Runs the rounds; a batch's noise is then looked up."""
         noise = data.noise_store("flat")
         for batch in data.batches(self.batch_size):
-            start = random_start(batch.images, self.radius, self.norm, data.stream("flat", "start", int(batch.rows[0])))
-            noise[batch.rows] = start.to("cpu", noise.dtype)
+            draws = data.stream("flat", "start", int(batch.rows[0]), device=data.device)
+            batch.put(noise, random_start(batch.images, self.radius, self.norm, draws))
         checkpoint = Checkpoint(data, "flat", {}, {"noise": noise})
         for turn in data.bar(range(checkpoint.restore(), self.rounds), "Flat: rounds"):
             # A round's network does not depend on how many were drawn before it in this process.
@@ -113,16 +113,16 @@ class Flat(ImagePoison):
             for batch in data.batches(self.batch_size):
                 found = descend(
                     batch.images,
-                    noise[batch.rows].to(data.device, torch.float32),
+                    batch.of(noise),
                     self.objective(nets, batch.images, batch.labels),
                     radius=self.radius,
                     norm=self.norm,
                     steps=self.noise_steps,
                     step_size=self.step_size,
                 )
-                noise[batch.rows] = found.to("cpu", noise.dtype)
+                batch.put(noise, found)
             checkpoint.save(turn + 1)
-        return lambda batch, generator: noise[batch.rows].to(data.device, torch.float32)  # noqa: ARG005
+        return lambda batch, generator: batch.of(noise)  # noqa: ARG005
 
     def objective(self, nets: Sequence[nn.Module], clean: Tensor, labels: Tensor) -> Objective:
         """What the noise of a batch descends on: summed over images, one of the networks after the other."""
@@ -152,8 +152,7 @@ class Flat(ImagePoison):
         """The images with their present noise, with scratch space of their own."""
         images = data.room(f"flat_{turn}")
         for batch in data.batches(self.batch_size):
-            part = noise[batch.rows].to(data.device, torch.float32)
-            images[batch.rows] = round_to_grid(batch.levels, part, self.radius, self.norm).cpu()
+            images[batch.rows] = round_to_grid(batch.levels, batch.of(noise), self.radius, self.norm).cpu()
         folder = None if data.work_dir is None else data.work_dir / f"round_{turn}"
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -74,8 +74,8 @@ def first_order_sal(gradients: Weights, weights: Weights, eps: float) -> Float[T
 
 
 def neighbour(net: nn.Module, std: float, draws: Generator) -> dict[str, Tensor]:
-    """All parameters with normal noise of this standard deviation, drawn on the CPU so that it is the same everywhere."""
+    """All parameters with normal noise of this standard deviation."""
     return {
-        name: value.detach() + std * torch.randn(value.shape, generator=draws).to(value.device)
+        name: value.detach() + std * torch.randn(value.shape, generator=draws, device=draws.device).to(value.device)
         for name, value in net.named_parameters()
     }
