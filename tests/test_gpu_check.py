@@ -30,11 +30,21 @@ def checked(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(out.read_text())
 
 
-def test_no_training_step_waits_and_a_resumed_training_is_the_same(tmp_path: Path) -> None:
-    status, found = checked(tmp_path, "--only", "check_before_work", "waits_of_training", "training_resumes")
+def test_no_step_of_training_or_descent_waits_and_a_resumed_training_is_the_same(tmp_path: Path) -> None:
+    status, found = checked(tmp_path, "--only", "waits_of_training", "waits_of_poisons", "training_resumes")
     assert status == 0, found
     assert found["counts"] == {"passed": 3, "failed": 0, "skipped": 0}
-    assert found["checks"]["waits_of_training"]["figures"]["32-true"]["waits"] == 0
+    trainings = found["checks"]["waits_of_training"]["figures"]
+    assert trainings["one task"] == trainings["several tasks"] == {"steps": 2, "waits": 0, "where": {}}
+    assert len(found["checks"]["waits_of_poisons"]["figures"]) == 8
+
+
+def test_every_poison_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from _gpu.poisons import methods
+
+    there = {path.stem for path in (ROOT / "conf" / "poison").glob("*.yaml")}
+    assert {name.split(" ")[0] for name in methods()} == there - {"clean", "folder"}  # which make nothing
 
 
 @pytest.mark.slow

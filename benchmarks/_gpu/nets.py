@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from _gpu.runner import Bench
 from _setting import Batches, batched, built, digits, train
 from unlearnable.data.digits import Digits
+from unlearnable.data.module import ImageDataModule
+from unlearnable.data.samples import Samples
 from unlearnable.measures.sal import measure_sal
 from unlearnable.measures.sal.sal import Sal
-from unlearnable.models.module import TaskModule
+from unlearnable.models.module import TaskModule, multi_task
 from unlearnable.models.tiny_resnet import tiny_resnet
-from unlearnable.tasks import Classification
+from unlearnable.tasks import Classification, Depth, Segmentation
 
 #: For comparisons on a whole probe without restarts, whose climbs differ where sums are rounded in another way.
 QUICK_SAL: dict[str, Any] = {"steps": 3, "restarts": 0}
@@ -83,6 +85,28 @@ def module(bench: Bench) -> TaskModule:
         optimizer=partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=5e-4),
         scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.7),
     )
+
+
+class SeveralTasks(ImageDataModule):
+    """Drawn images with a class, a depth, and weighted classes of pixels."""
+
+    def load(self) -> tuple[Samples, Samples]:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.rand(120, 3, 16, 16, generator=generator)
+        tasks = {
+            "class": Classification("class", 3),
+            "depth": Depth("depth", 1),
+            "segments": Segmentation("segments", 2, class_weights=(1.0, 2.0)),
+        }
+        targets = {"class": torch.arange(120) % 3, "depth": 1 + images[:, :1], "segments": (images[:, 0] > 0.5).long()}
+        whole = Samples((images * 255).to(torch.uint8), targets, tasks)
+        return whole.select(torch.arange(96)), whole.select(torch.arange(96, 120))
+
+
+def module_of_several(data: SeveralTasks) -> TaskModule:
+    """Several heads, with weights that follow each task's losses."""
+    backbone = partial(tiny_resnet, width=4)
+    return multi_task(backbone, data.tasks, optimizer=partial(torch.optim.SGD, lr=0.01, momentum=0.9), weighting="dwa")
 
 
 def trainer(bench: Bench, **options: Any) -> Trainer:

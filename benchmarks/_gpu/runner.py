@@ -97,6 +97,8 @@ def run_check(check: Check, bench: Bench, seconds: float) -> Outcome:
     except Exception as error:
         status, message = "failed", f"{type(error).__name__}: {error}"
         figures["traceback"] = traceback.format_exc().splitlines()[-12:]
+    if bench.on_gpu:  # where a check ended before it could give it back
+        torch.cuda.set_sync_debug_mode("default")
     return Outcome(status, round(time.perf_counter() - start, 2), message, figures)
 
 
