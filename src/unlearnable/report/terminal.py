@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearnable.report.figures.methods import BARS, SHOWN
+from unlearnable.report.findings import undefined_skills
 from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
@@ -35,11 +36,14 @@ _SHOWN: Mapping[str, str] = {
     "test_metric": "test",
     "clean_test_metric": "clean test",
     "relative": "against clean, %",
+    "prior": "prior",
+    "skill": "skill",
+    "skill_verdict": "for this task",
     "seconds": "seconds",
 }
 _ONLY_IF_VARIED = ("task", "variant", "settings")
 _ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
-_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
+_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative", "prior")
 #: Above this number of jobs the terminal shows the cells alone.
 _MOST_JOBS_SHOWN = 40
 
@@ -54,6 +58,8 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         _print_cells(console, cells)
     elif cells:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
+    for text in undefined_skills(cells):
+        console.print(text)
     for failure in records.failures:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
@@ -157,6 +163,8 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
         "train acc": lambda cell: pm(*cell.figure("train_acc"), digits=2),
         "test acc": lambda cell: pm(*cell.figure("test_acc"), digits=2),
         "peak": lambda cell: pm(*cell.figure("test_acc_peak"), digits=2),
+        "skill": lambda cell: pm(cell.skill.mean, cell.skill.std, 2),
+        "for this task": lambda cell: cell.skill.verdict,
     }
     if not any(cell.first.settings for cell in cells):
         del columns["settings"]
