@@ -1,4 +1,4 @@
-"""What a task is: its loss, its metrics, its head, its targets under a flip; one file a kind beside this one."""
+"""What a task is: its loss, metrics, head, priors, its targets under a flip; one file a kind beside this one."""
 
 from __future__ import annotations
 
@@ -80,6 +80,18 @@ class Task(ABC):
         """
         return DenseHead(in_channels, self.channels, stages=stages, width=width)
 
+    def priors(self, target: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """What can be predicted without looking at an input; no priors for a kind that does not say.
+
+        Args:
+            target: Of all training samples, `[n, …]`; at least one has a value.
+
+        Returns:
+            `constant`, the same for every image and pixel, and of dense tasks `pixel`, the same for every image; both
+            `[1, channels, …]` as the head would predict it for one image.
+        """
+        return {}
+
     def mirror(self, target: Tensor) -> Tensor:
         """The targets of images that are mirrored left to right."""
         return target.flip(-1) if self.dense else target
@@ -122,6 +134,11 @@ def image_mean(values: Float[Tensor, "n *rest"], valid: Tensor) -> Float[Tensor,
     counts = valid.sum(1)
     sums = torch.where(valid, values, torch.zeros_like(values)).sum(1)
     return (sums / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
+
+
+def dense_priors(constant: Float[Tensor, "1 c 1 1"], pixel: Float[Tensor, "1 c h w"]) -> dict[str, Tensor]:
+    """Both priors of a dense task; `pixel` is NaN where no training image has a value, and takes the constant there."""
+    return {"constant": constant.expand_as(pixel), "pixel": torch.where(pixel.isnan(), constant, pixel)}
 
 
 def choose_tasks(tasks: Mapping[str, Task], names: Sequence[str] | None, *, what: str) -> dict[str, Task]:
