@@ -15,9 +15,7 @@ Make = Callable[[Rng], list[Part]]
 def _legs(rng: Rng, width: float, depth: float, height: float, name: str, colour: np.ndarray) -> list[Part]:
     t = 0.06
     return [
-        box(rng, (x, y, 0), (x + t, y + t, height), name, colour, 0)
-        for x in (0.0, width - t)
-        for y in (0.0, depth - t)
+        box(rng, (x, y, 0), (x + t, y + t, height), name, colour, 0) for x in (0.0, width - t) for y in (0.0, depth - t)
     ]
 
 
@@ -209,8 +207,8 @@ FURNITURE: dict[str, tuple[tuple[Make, bool], ...]] = {
 }
 #: Pieces that any room may have, whether they stand along a wall, and how often.
 ANYWHERE: tuple[tuple[Make, bool, float], ...] = (
+    (_window, True, 0.9),
     (_window, True, 0.8),
-    (_window, True, 0.7),
     (_plant, True, 0.4),
     (_crate, False, 0.4),
     (_wardrobe, True, 0.5),

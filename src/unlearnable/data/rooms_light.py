@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from unlearnable.data.rooms_mesh import Mesh, directions_of
 from unlearnable.data.rooms_parts import Rng

@@ -68,16 +68,17 @@ def period_of(rng: Rng, texture: int) -> float:
 
 
 def wood(rng: Rng) -> np.ndarray:
+    """A brown."""
     return np.clip(np.array([0.55, 0.36, 0.2]) * rng.uniform(0.55, 1.5) + rng.uniform(-0.04, 0.04, 3), 0.02, 0.98)
 
 
 def white(rng: Rng) -> np.ndarray:
+    """Nearly white, as of linen and enamel."""
     return np.clip(rng.uniform(0.82, 0.97) + rng.uniform(-0.03, 0.03, 3), 0, 0.99)
 
 
-def box(
-    rng: Rng, low: tuple[float, ...], high: tuple[float, ...], name: str, colour: np.ndarray, texture: int
-) -> Part:
+def box(rng: Rng, low: tuple[float, ...], high: tuple[float, ...], name: str, colour: np.ndarray, texture: int) -> Part:
+    """A box between two corners, of the semantic class `name`."""
     corner, edge = np.array(low), np.array(high) - np.array(low)
     return Part(corner + CORNERS * edge, CUBE, CODES[name], colour, texture, period_of(rng, texture))
 
@@ -92,6 +93,7 @@ def rounded(centre: tuple[float, float], radius: float, z: tuple[float, float], 
 
 
 def ball(centre: tuple[float, float, float], radius: float, name: str, colour: np.ndarray) -> Part:
+    """A mottled ball of eighty triangles."""
     import trimesh
 
     mesh = trimesh.creation.icosphere(subdivisions=1, radius=radius)

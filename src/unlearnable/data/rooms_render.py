@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8, UInt16
@@ -24,8 +23,8 @@ def render_view(
     origin, axes, reach = camera(rng, scene)
     colours = picture(mesh, origin, axes, reach, size * SUPERSAMPLING, random_light(rng, scene.size))
     blocks = colours.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean((1, 3))
-    # What is near and bright stays below white, so that its shading shows.
-    film = 1.1 * blocks / (0.8 + blocks) + rng.normal(0, 0.01, blocks.shape)
+    # Exposed so that what is near stays below white and its shading shows.
+    film = 0.65 * blocks + rng.normal(0, 0.005, blocks.shape)
     rgb = np.round(np.clip(film, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
 
     directions = directions_of(axes, reach, size)

@@ -35,7 +35,7 @@ class Scene:
 
 def make_scene(rng: Rng, label: int) -> Scene:
     """A random room of the type `SCENES[label]`, with its furniture and some that any room may have."""
-    size = np.array([*rng.uniform(2.8, 4.6, 2), rng.uniform(2.4, 3.0)])
+    size = np.array([*rng.uniform(2.8, 4.4, 2), rng.uniform(2.4, 3.0)])
     scene = Scene(label, size, _shell(rng, size, SCENES[label]))
     for make, along_wall in FURNITURE[SCENES[label]]:
         _place(rng, scene, make(rng), along_wall=along_wall)
@@ -57,7 +57,7 @@ def camera(rng: Rng, scene: Scene) -> tuple[Float[np.ndarray, "3"], Float[np.nda
     target = rng.uniform((0, 0, 0), scene.size)
     if scene.own and rng.random() < 0.85:
         x0, y0, x1, y1 = furniture[rng.integers(scene.own)]
-        target = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1), rng.uniform(0, 1.4)])
+        target = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1), rng.uniform(0, 1.2)])
     wanted, margin = rng.uniform(0.8, 3.0), 0.3
     best, origin = np.inf, scene.size / 2
     for _ in range(24):
@@ -78,7 +78,11 @@ def camera(rng: Rng, scene: Scene) -> tuple[Float[np.ndarray, "3"], Float[np.nda
     down = np.cross(forward, right)
     roll = np.radians(rng.uniform(-20, 20))
     turned = np.cos(roll) * right + np.sin(roll) * down
-    return origin, np.stack([turned, np.cross(forward, turned), forward]), float(np.tan(np.radians(rng.uniform(50, 80)) / 2))
+    return (
+        origin,
+        np.stack([turned, np.cross(forward, turned), forward]),
+        float(np.tan(np.radians(rng.uniform(50, 80)) / 2)),
+    )
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
