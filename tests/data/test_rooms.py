@@ -90,8 +90,10 @@ def test_the_flash_shades_by_distance_and_angle() -> None:
     axes = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
     near = picture(wall, np.array([7.0, 4.0, 4.0]), axes, 1e-3, 1, dark)
     far = picture(wall, np.array([5.0, 4.0, 4.0]), axes, 1e-3, 1, dark)
-    np.testing.assert_allclose(near, np.full((1, 3), 0.5 * 4 / 2), rtol=1e-5)  # albedo · 4 / (1 + 1²)
-    np.testing.assert_allclose(far, np.full((1, 3), 0.5 * 4 / 10), rtol=1e-5)  # 3 m
+    np.testing.assert_allclose(near, 5 * far, rtol=1e-5)  # at 1 and 3 m: 1 / (1 + 1²) and 1 / (1 + 3²)
+    aslant = np.array([[0.0, 0.0, -1.0], [1.0, 1.0, 0.0], [1.0, -1.0, 0.0]]) / np.array([[1], [2**0.5], [2**0.5]])
+    half = picture(wall, np.array([8 - 0.5**0.5, 4.0, 4.0]), aslant, 1e-3, 1, dark)
+    np.testing.assert_allclose(half, near * 0.5**0.5, rtol=1e-3)  # at 1 m, at 45°
 
 
 @cache

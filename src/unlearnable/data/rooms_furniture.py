@@ -189,8 +189,8 @@ def _window(rng: Rng) -> list[Part]:
     cloth, c = tint(rng, 0.3, 0.8, 0.3), rng.uniform(0.2, 0.4)
     return [
         box(rng, (c, 0, low), (c + w, 0.05, high), "window", frame, 0),
-        box(rng, (c + t, 0.05, low + t), (c + w / 2 - t / 2, 0.06, high - t), "window", pane, 0),
-        box(rng, (c + w / 2 + t / 2, 0.05, low + t), (c + w - t, 0.06, high - t), "window", pane, 0),
+        box(rng, (c + t, 0.05, low + t), (c + w / 2 - t / 2, 0.052, high - t), "window", pane, 0),
+        box(rng, (c + w / 2 + t / 2, 0.05, low + t), (c + w - t, 0.052, high - t), "window", pane, 0),
         box(rng, (0, 0, 0.1), (c, 0.12, high + 0.1), "window", cloth, 0),
         box(rng, (c + w, 0, 0.1), (2 * c + w, 0.12, high + 0.1), "window", cloth, 0),
     ]

@@ -13,7 +13,7 @@ from unlearnable.data.rooms_parts import Rng
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp with its shadows, another at the camera, and light from all sides that is cooler from above.
+    """A lamp with its shadows, a warm flash at the camera, and cool light from all sides.
 
     Attributes:
         lamp: Place of the lamp, in metres.
@@ -30,15 +30,17 @@ class Light:
     colour: Float[np.ndarray, "3"]
 
 
-#: How the light from all sides differs between above and below, and between two sides of the room.
-_SKY, _SIDE = np.array([-0.12, 0.06, 0.24]), np.array([0.18, 0.0, -0.18])
+#: The flash is warm and the light from all sides cool, so that hue tells distance whatever a surface's brightness. From
+#: above there is more of the latter than from below, and its hue differs between two sides of the room.
+_WARM, _COOL = np.array([1.15, 1.0, 0.7]), np.array([0.65, 0.95, 1.3])
+_UP, _SIDE = 0.5, np.array([-0.25, 0.25, -0.25])
 
 
 def random_light(rng: Rng, size: Float[np.ndarray, "3"]) -> Light:
     """Light in a room of this size."""
     place = np.array([*(size[:2] * rng.uniform(0.2, 0.8, 2)), size[2] - 0.25])
-    tint = 1 + rng.uniform(-0.1, 0.1, 3)
-    return Light(place, rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.6), rng.uniform(0.08, 0.18), tint)
+    tint = 1 + rng.uniform(-0.05, 0.05, 3)
+    return Light(place, rng.uniform(0.1, 0.3), rng.uniform(0.45, 0.55), rng.uniform(0.15, 0.2), tint)
 
 
 def picture(
@@ -59,8 +61,8 @@ def picture(
     facing = np.clip(-np.einsum("ij,ij->i", normal, directions), 0, 1)
     lamp = light.strength * cosine * lit * 4 / (1 + 0.5 * length**2)
     flash = light.flash * facing * 4 / (1 + distance**2)
-    ambient = light.ambient * (1 + normal[:, 2:] * _SKY + normal[:, :1] * _SIDE)
-    return _albedo(mesh, face, points) * (ambient + (lamp + flash)[:, None]) * light.colour
+    ambient = light.ambient * _COOL * (1 + _UP * normal[:, 2:] + _SIDE * normal[:, :1])
+    return _albedo(mesh, face, points) * (ambient + lamp[:, None] + flash[:, None] * _WARM) * light.colour
 
 
 def _albedo(mesh: Mesh, face: np.ndarray, points: np.ndarray) -> Float[np.ndarray, "r 3"]:

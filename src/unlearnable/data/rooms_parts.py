@@ -59,7 +59,7 @@ def tint(rng: Rng, low: float, high: float, spread: float) -> np.ndarray:
 
 def pastel(rng: Rng) -> np.ndarray:
     """A light colour, as of walls and fronts."""
-    return tint(rng, 0.6, 0.9, 0.12)
+    return tint(rng, 0.65, 0.88, 0.07)
 
 
 def period_of(rng: Rng, texture: int) -> float:
