@@ -133,7 +133,7 @@ def test_cameras_differ_in_height_tilt_roll_and_field() -> None:
         origin, (right, _, forward), reach = camera(rng, make_scene(rng, number % len(SCENES)))
         found.append((origin[2], *np.degrees(np.arcsin([forward[2], right[2]])), np.degrees(2 * np.arctan(reach))))
     spread = np.ptp(np.percentile(found, [5, 95], axis=0), axis=0)
-    assert (spread > (1.0, 30, 25, 20)).all()  # metres; degrees
+    assert (spread > (1.0, 30, 20, 20)).all()  # metres; degrees
 
 
 def test_furniture_does_not_overlap_and_the_camera_is_in_the_room() -> None:

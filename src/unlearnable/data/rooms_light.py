@@ -33,14 +33,14 @@ class Light:
 #: The flash is warm and the light from all sides cool, so that hue tells distance whatever a surface's brightness. From
 #: above there is more of the latter than from below, and its hue differs between two sides of the room.
 _WARM, _COOL = np.array([1.15, 1.0, 0.7]), np.array([0.65, 0.95, 1.3])
-_UP, _SIDE = 0.5, np.array([-0.25, 0.25, -0.25])
+_UP, _SIDE = 0.7, np.array([-0.4, 0.4, -0.4])
 
 
 def random_light(rng: Rng, size: Float[np.ndarray, "3"]) -> Light:
     """Light in a room of this size."""
     place = np.array([*(size[:2] * rng.uniform(0.2, 0.8, 2)), size[2] - 0.25])
     tint = 1 + rng.uniform(-0.05, 0.05, 3)
-    return Light(place, rng.uniform(0.1, 0.3), rng.uniform(0.45, 0.55), rng.uniform(0.15, 0.2), tint)
+    return Light(place, rng.uniform(0.1, 0.3), rng.uniform(0.45, 0.55), rng.uniform(0.2, 0.25), tint)
 
 
 def picture(

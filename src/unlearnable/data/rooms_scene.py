@@ -76,7 +76,7 @@ def camera(rng: Rng, scene: Scene) -> tuple[Float[np.ndarray, "3"], Float[np.nda
     forward = _unit(target - origin)
     right = _unit(np.cross(forward, (0.0, 0.0, 1.0)))
     down = np.cross(forward, right)
-    roll = np.radians(rng.uniform(-20, 20))
+    roll = np.radians(rng.uniform(-15, 15))
     turned = np.cos(roll) * right + np.sin(roll) * down
     return (
         origin,
