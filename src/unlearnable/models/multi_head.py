@@ -31,7 +31,8 @@ class Chain(nn.Sequential):
         parts: Any = list(self.children())
         if len(parts) == 1:  # torchvision's `features`
             parts = list(parts[0].children())
-        x, maps = images, []
+        x = images
+        maps: list[Tensor] = []
         for part in parts:
             x = part(x)
             if maps and maps[-1].shape[-2:] == x.shape[-2:]:
