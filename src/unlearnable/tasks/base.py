@@ -70,15 +70,16 @@ class Task(ABC):
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         """Metric → what its `update` takes of a batch, values that are missing left out."""
 
-    def head(self, in_channels: int, *, stages: int, width: int) -> nn.Module:
-        """The head that predicts it from a feature map `[n, in_channels, i, j]`.
+    def head(self, in_channels: int, *, stages: int, width: int, skips: Sequence[int] = ()) -> nn.Module:
+        """The head that predicts it from feature maps, the last of shape `[n, in_channels, i, j]`.
 
         Args:
             in_channels: Channels of the feature map.
             stages: How often its resolution is to be doubled.
             width: Channels within a dense head.
+            skips: Channels of the finer maps that a dense head sees besides, see `DenseHead`.
         """
-        return DenseHead(in_channels, self.channels, stages=stages, width=width)
+        return DenseHead(in_channels, self.channels, stages=stages, width=width, skips=skips)
 
     def priors(self, target: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """What can be predicted without looking at an input; no priors for a kind that does not say.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -80,5 +81,5 @@ class Classification(Task):
         return {"constant": (counts / counts.sum()).log()[None]}
 
     @override
-    def head(self, in_channels: int, *, stages: int, width: int) -> nn.Module:
+    def head(self, in_channels: int, *, stages: int, width: int, skips: Sequence[int] = ()) -> nn.Module:
         return ClassHead(in_channels, self.channels)
