@@ -45,3 +45,8 @@ class Depth(Task):
             "abs_rel": ((predicted - true).abs() / true,),
             "delta1": ((ratio < 1.25).float(),),
         }
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """Logarithms, as in the loss."""
+        return target.log()

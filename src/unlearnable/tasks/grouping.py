@@ -14,12 +14,14 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, image_mean, one_hot
 
 #: Pairs of pixels that groupings are judged on: (down, right) in pixels.
 PAIRS = ((0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0))
 # Added to squared distances: log(1 − s) is −∞ where two embeddings are equal.
 _SMALLEST = 1e-2
+# Segments that touch have near numbers in most segmentations, and so different remainders.
+_COLOURS = 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Grouping(Task):
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         squared, same, valid = pairs(output, target)
         return {"pair_acc": ((squared[valid] < math.log(3)).long(), same[valid].long())}  # where 2/(1+exp d²) > 1/2
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """One of four colours for a whole segment, by its number: numbers mean nothing across images."""
+        return one_hot(torch.where(target < 0, target, target % _COLOURS), _COLOURS)
 
 
 def pairs(

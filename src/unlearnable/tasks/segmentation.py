@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, image_mean, one_hot
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,8 @@ class Segmentation(Task):
         known = target >= 0
         pair = output.argmax(1)[known], target[known]
         return {"miou": pair, "pixel_acc": pair}
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """One-hot classes."""
+        return one_hot(target, self.channels)
