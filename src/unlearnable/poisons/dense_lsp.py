@@ -25,9 +25,10 @@ class DenseLSP(ImagePoison):
     LSP (Yu et al., 2022, see `LSP`) gives each class a pattern of its own that is easier to read than the picture. Here
     the same is done for tasks with a target a pixel, for which nothing is published: k-means makes `codes` of the
     targets (depth as its logarithm, normals, one-hot classes, maps as they are; each task standardised to variance 1),
-    and every pixel shows its code's tile, a small pattern of ±1 in all channels, far from the other codes' tiles and
-    the same in a mirror. An image's class has a tile of its own, over the whole picture. A pixel without a target has no
-    code, and so no noise.
+    and every pixel shows its code's tile, a small pattern of ±1 in all channels, far from the other codes' tiles. In a
+    mirrored picture each code has the mirrored tile: a tile is symmetric, but where a mirror changes the target itself,
+    as the normal of a wall, and with it the code. So random flips do not take the texture's meaning. An image's class
+    has a tile of its own, over the whole picture. A pixel without a target has no code, and so no noise.
 
     No network is trained. Several class tasks (and dense ones, without `joint`) take turns in cells of one tile.
 
@@ -36,7 +37,7 @@ class DenseLSP(ImagePoison):
         norm: `linf`, or `l2`: each picture's noise is scaled to the radius.
         fraction: See `ImagePoison`; shares are drawn from the classes of the first class task.
         tasks: Names of the tasks to be made unlearnable; None takes all. The noise depends on no other task.
-        codes: Centres of k-means.
+        codes: Centres of k-means; those that a mirror changes become two codes.
         joint: One code for all dense tasks together; else each has codes of its own.
         tile: Signs along a tile's side.
         grain: Pixels along a sign's side.
@@ -56,7 +57,7 @@ class DenseLSP(ImagePoison):
         codes: int = 24,
         joint: bool = True,
         tile: int = 4,
-        grain: int = 1,
+        grain: int = 2,
         class_share: Number = 0.25,
         batch_size: int = 128,
     ) -> None:
@@ -96,9 +97,11 @@ class DenseLSP(ImagePoison):
         books = [find_codes(part, targets, self.codes, generator=data.stream("codes", *part)) for part in parts]
         groups: list[Sequence[Codes]] = [group for group in (books, [*map(ClassCodes, classes.values())]) if group]
         shares = [1 - self.class_share, self.class_share] if len(groups) == 2 else [1.0]
-        sizes = [len(codes) for group in groups for codes in group]
         channels, height, width = data.shape
-        tiles = iter(separated_tiles(sum(sizes), channels, self.tile, generator=data.stream("tiles")).split(sizes))
+        mirrored = [codes.mirrored for group in groups for codes in group]
+        sizes = [len(part) for part in mirrored]
+        numbered = torch.cat([part + sum(sizes[:place]) for place, part in enumerate(mirrored)])
+        tiles = iter(separated_tiles(numbered, channels, self.tile, generator=data.stream("tiles")).split(sizes))
         cell = self.tile * self.grain
         return [
             Layer(

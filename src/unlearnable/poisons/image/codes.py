@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 from typing_extensions import override
 
@@ -22,11 +22,12 @@ _PIXELS_AN_IMAGE = 200
 
 
 class Codes(ABC):
-    """Turns targets into codes from 0 to `len(codes) - 1`."""
+    """Turns targets into codes, numbered from 0."""
 
+    @property
     @abstractmethod
-    def __len__(self) -> int:
-        """How many there are."""
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        """The code that each becomes in a mirror: itself for most."""
 
     @abstractmethod
     def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n h w"]:
@@ -39,9 +40,10 @@ class ClassCodes(Codes):
 
     task: Task
 
+    @property
     @override
-    def __len__(self) -> int:
-        return self.task.channels
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        return torch.arange(self.task.channels)
 
     @override
     def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n 1 1"]:
@@ -52,31 +54,50 @@ class ClassCodes(Codes):
 class Codebook(Codes):
     """The nearest centres of targets, where all of `tasks` are put together in one vector a pixel.
 
+    What a mirror changes in a vector is the sign of some entries: of a normal's x. Vectors are turned to one side before
+    they are coded. A centre that is its own mirror image, or nearly, is one code; any other is two, one a side.
+
     Attributes:
         tasks: Whose targets are coded; all dense.
         mean: Of the vectors' entries.
         scale: That makes the sum of each task's variances 1.
-        centres: Of the codes, in standardised vectors.
+        odd: Which entries change their sign in a mirror.
+        centres: In standardised vectors, turned to one side.
+        sided: How many of the centres, the last ones, are two codes; those of the other side come last of all.
     """
 
     tasks: Mapping[str, Task]
     mean: Float[Tensor, " d"]
     scale: Float[Tensor, " d"]
-    centres: Float[Tensor, "k d"]
+    odd: Bool[Tensor, " d"]
+    centres: Float[Tensor, "m d"]
+    sided: int
 
+    @property
     @override
-    def __len__(self) -> int:
-        return len(self.centres)
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        count = len(self.centres)
+        plain, one, other = torch.arange(count + self.sided).split([count - self.sided, self.sided, self.sided])
+        return torch.cat([plain, other, one])
 
     @override
     def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n h w"]:
         vectors = _vectors(self.tasks, targets, rows).movedim(1, -1)
-        codes = torch.cdist(self.standard(vectors), self.centres).argmin(-1)
+        turned, other_side = self.turned(vectors)
+        codes = torch.cdist(turned, self.centres).argmin(-1)
+        two = codes >= len(self.centres) - self.sided
+        codes = torch.where(two & other_side, codes + self.sided, codes)
         return codes.masked_fill(vectors.isnan().all(-1), -1)
 
     def standard(self, vectors: Float[Tensor, "*pixels d"]) -> Float[Tensor, "*pixels d"]:
         """Standardised vectors; a task without a value, where others have one, counts as its mean."""
         return ((vectors - self.mean) * self.scale).nan_to_num(0.0)
+
+    def turned(self, vectors: Float[Tensor, "*pixels d"]) -> tuple[Float[Tensor, "*pixels d"], Bool[Tensor, "*pixels"]]:
+        """Standardised vectors turned to one side, and whether they were on the other."""
+        standard = self.standard(vectors)
+        other = standard[..., self.odd].sum(-1) < 0
+        return torch.where(other[..., None] & self.odd, -standard, standard), other
 
 
 def codable(samples: Samples, names: Sequence[str] | None) -> tuple[dict[str, Task], dict[str, Task]]:
@@ -110,23 +131,34 @@ def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, gener
 
     size = len(of_task(targets, next(iter(tasks))))
     rows = torch.randperm(size, generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
-    pixels = _vectors(tasks, targets, rows).movedim(1, -1).flatten(0, 2)
-    pixels = pixels[~pixels.isnan().all(1)]
-    if not len(pixels):
+    pixels, reflected = (_vectors(tasks, targets, rows, mirror=mirror).movedim(1, -1) for mirror in (False, True))
+    known = ~pixels.isnan().all(-1)
+    if not known.any():
         raise ValueError(f"{', '.join(tasks)}: none of {len(rows)} training targets has a value; there is no code.")
+    odd = (pixels * reflected.flip(-2))[known].nansum(0) < 0
+    pixels = pixels[known]
     pixels = pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]]
-    mean = pixels.nanmean(0).nan_to_num(0.0)
+    mean = torch.where(odd, 0.0, pixels.nanmean(0).nan_to_num(0.0))
     deviation = (pixels - mean).square().nanmean(0).nan_to_num(0.0).sqrt()
     widths = [_vectors({name: task}, targets, rows[:1]).shape[1] for name, task in tasks.items()]
     share = torch.cat([torch.full((width,), width**-0.5) for width in widths])
     scale = torch.where(deviation > 1e-6, share / deviation.clamp_min(1e-6), 0.0)
-    standard = Codebook(tasks, mean, scale, torch.zeros(0, len(mean))).standard(pixels)
-    count = min(count, len(torch.unique(standard, dim=0)))
+    book = Codebook(tasks, mean, scale, odd, torch.zeros(0, len(mean)), 0)
+    turned = book.turned(pixels)[0]
+    count = min(count, len(torch.unique(turned, dim=0)))
     seed = int(torch.randint(2**31, (), generator=generator))
-    found = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed).fit(standard.numpy())
-    return Codebook(tasks, mean, scale, torch.from_numpy(found.cluster_centers_).to(standard.dtype))
+    found = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed).fit(turned.numpy())
+    centres = torch.from_numpy(found.cluster_centers_).to(turned.dtype)
+    spread = turned[:, odd].square().sum(1).mean().sqrt()
+    sided = (centres[:, odd].norm(dim=1) > spread / 2).long()
+    return replace(book, centres=centres[sided.argsort(stable=True)], sided=int(sided.sum()))
 
 
-def _vectors(tasks: Mapping[str, Task], targets: Targets, rows: Tensor) -> Float[Tensor, "n d h w"]:
-    """All tasks' vectors of these rows, one behind the other."""
-    return torch.cat([task.vectors(of_task(targets, name)[rows]).float() for name, task in tasks.items()], 1)
+def _vectors(
+    tasks: Mapping[str, Task], targets: Targets, rows: Tensor, *, mirror: bool = False
+) -> Float[Tensor, "n d h w"]:
+    """All tasks' vectors of these rows, or of their mirror images, one behind the other."""
+    chosen = {name: of_task(targets, name)[rows] for name in tasks}
+    return torch.cat(
+        [task.vectors(task.mirror(chosen[name]) if mirror else chosen[name]).float() for name, task in tasks.items()], 1
+    )
