@@ -26,7 +26,7 @@ LAYERS = (
     ("probing",),
     ("data", "defenses"),
     ("tasks",),
-    ("store", "identity", "files", "seeding", "options"),
+    ("store", "leases", "identity", "files", "seeding", "options"),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 SOURCE = ROOT / "src"

@@ -60,8 +60,10 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     if config.poison.export is not None:
         shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
         check_export(config.poison.export, folder / EXPORT)
-    stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
+    store = Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb)
+    stages = Stages(config, store, device)
     checks.check_model(stages, clean)
+    store.check_writable()
 
     poisoned = stages.poison(poison, clean)
     data = clean.poisoned(poisoned.samples)

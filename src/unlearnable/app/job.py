@@ -28,9 +28,8 @@ def run_job(config: DictConfig) -> float | None:
         For sweepers that search, such as Optuna's: UD, or its distance from `target_ud` if that is set; None if the job
         failed, or has several tasks and so no single UD.
     """
-    from filelock import FileLock, Timeout
-
-    from unlearnable.files import write_atomically
+    from unlearnable.files import remove_temporaries, write_atomically
+    from unlearnable.leases import LEASE_SECONDS, TakenError, leased
     from unlearnable.results.records import FAILED
     from unlearnable.results.result import RESULT
 
@@ -41,7 +40,8 @@ def run_job(config: DictConfig) -> float | None:
     for stale in (RESULT, FAILED):
         (folder / stale).unlink(missing_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
+            remove_temporaries(folder)
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
@@ -51,7 +51,7 @@ def run_job(config: DictConfig) -> float | None:
         # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
         raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
     except Exception as error:
-        if isinstance(error, Timeout):
+        if isinstance(error, TakenError):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
         message = _message(error)
         failed = {"error": message, "overrides": overrides, "choices": {"poison": hydra.runtime.choices.get("poison")}}
