@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def main(conf: Path | None = None) -> None:
     try:
         decorate(job)()
     except KeyboardInterrupt:
-        sys.exit("Interrupted. The same command goes on from what is stored.")
+        print("Interrupted. The same command goes on from what is stored.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def job(config: DictConfig) -> float | None:

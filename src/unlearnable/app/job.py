@@ -15,6 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from unlearnable.app.signals import stopping
+
 log = logging.getLogger(__name__)
 
 
@@ -39,17 +41,21 @@ def run_job(config: DictConfig) -> float | None:
     overrides = list(hydra.overrides.task)
     for stale in (RESULT, FAILED):
         (folder / stale).unlink(missing_ok=True)
+    stops = None
     try:
-        with leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
+        with stopping() as stops, leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
             remove_temporaries(folder)
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
             log.info("%s · %s", _shown_distances(result), folder / RESULT)
             return _objective(result, config.target_ud)
-    except SystemExit as stop:
-        # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
-        raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
+    except (SystemExit, KeyboardInterrupt) as stop:
+        # Lightning makes an exit with 1 of Ctrl-C, and one that would count as success of a SIGTERM of its own.
+        if stops is not None and stops.number is not None:
+            log.error("stopped by %s; the same command goes on from what is stored", signal.Signals(stops.number).name)
+            raise SystemExit(stops.exit_code) from None
+        raise SystemExit(getattr(stop, "code", None) or 128 + signal.SIGTERM) from None
     except Exception as error:
         if isinstance(error, TakenError):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
