@@ -39,6 +39,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"model.optimizer.{name}": (lambda v: v is None or (_finite(v) and v >= 0), "a finite number, at least 0")
         for name in ("lr", "momentum", "weight_decay")  # PyTorch lets NaN and true pass
     },
+    "trainer.stop_at_nan": (lambda v: isinstance(v, bool), "true or false"),
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from unlearnable import training
-from unlearnable.callbacks import DistanceLog, EpochLines, Measuring
+from unlearnable.callbacks import DistanceLog, Divergence, EpochLines, Measuring
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights
 from unlearnable.data.module import DataModule
 from unlearnable.identity import digest_of
@@ -205,6 +205,7 @@ class _Run:
         return [
             *measuring.values(),
             DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs),
+            Divergence(self.title, stop=self.stages.config.trainer.stop_at_nan),
             *(instantiate(self.stages.config.callbacks).values() if self.callbacks else ()),
             EpochLines(self.title),
         ]

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 #: What trains a model whatever the configuration says: part of a trajectory's code.
 _TRAINING = ("unlearnable.training", "unlearnable.seeding", "unlearnable.models.module", "unlearnable.data.module")
 
+#: Options in `trainer` that are not for Lightning's Trainer; they change no weights.
+_NOT_LIGHTNINGS = ("keep", "stop_at_nan")
+
 
 @dataclass(frozen=True)
 class PoisonedSamples:
@@ -169,7 +172,11 @@ class Stages:
             callbacks: Whether the configuration's callbacks take part; they may change the training.
         """
         config = self.config
-        trainer = {name: value for name, value in plain(config.trainer).items() if name not in ("accelerator", "keep")}
+        trainer = {
+            name: value
+            for name, value in plain(config.trainer).items()
+            if name not in ("accelerator", *_NOT_LIGHTNINGS)
+        }
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
         pretrained = config.model.pretrained and Path(config.model.pretrained).expanduser()
@@ -199,7 +206,7 @@ class Stages:
 
 def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
     """Lightning's Trainer by the configuration's arguments, shown as befits the terminal; `arguments` go before both."""
-    node = {name: value for name, value in config.trainer.items() if name != "keep"}
+    node = {name: value for name, value in config.trainer.items() if name not in _NOT_LIGHTNINGS}
     shown = {
         "enable_progress_bar": training.on_terminal(),
         "enable_model_summary": False,

@@ -60,7 +60,12 @@ def run_job(config: DictConfig) -> float | None:
         if isinstance(error, TakenError):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
         message = _message(error)
-        failed = {"error": message, "overrides": overrides, "choices": {"poison": hydra.runtime.choices.get("poison")}}
+        failed = {
+            "error": message,
+            "overrides": overrides,
+            "choices": {"poison": hydra.runtime.choices.get("poison")},
+            "status": _status(error),
+        }
         write_atomically(folder / FAILED, json.dumps(failed, indent=1))
         (folder / "traceback.txt").write_text(traceback.format_exc())
         log.error("failed: %s", message)
@@ -71,6 +76,13 @@ def run_job(config: DictConfig) -> float | None:
         if not sweep:
             raise SystemExit(1) from None
         return None
+
+
+def _status(error: Exception) -> str:
+    from unlearnable.callbacks import DivergedError
+    from unlearnable.results.records import DIVERGED
+
+    return DIVERGED if isinstance(error, DivergedError) else "failed"
 
 
 def _objective(result: Mapping[str, Any], target: float | None) -> float | None:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 
-class Stopped(KeyboardInterrupt):  # noqa: N818 - what a user does is no error
+class Stopped(KeyboardInterrupt):
     """A signal asked the job to end. Whatever survives Ctrl-C survives it: measurements restore the model, for one."""
 
 
@@ -23,7 +23,7 @@ class Stops:
 
     number: int | None = None
 
-    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG002
         """Handles a signal."""
         self.number = number
         raise Stopped(signal.Signals(number).name)

@@ -9,7 +9,7 @@ from unlearnable.report.figures.methods import BARS, SHOWN
 from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
-from unlearnable.results.records import AXES, Records
+from unlearnable.results.records import AXES, DIVERGED, Records
 from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         _print_cells(console, cells)
     elif cells:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
+    for job in dict.fromkeys(run.job for run in records.runs if run.status == DIVERGED):
+        console.print(f"[red]{job} {DIVERGED}:[/red] its training loss is not finite", highlight=False)
     for failure in records.failures:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
