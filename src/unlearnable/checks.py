@@ -25,6 +25,9 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+#: What `stage` may be.
+STAGES = ("all", "poison", "train", "measure", "report")
+
 #: Option → (test of its value, the rule in words).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
@@ -39,6 +42,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"model.optimizer.{name}": (lambda v: v is None or (_finite(v) and v >= 0), "a finite number, at least 0")
         for name in ("lr", "momentum", "weight_decay")  # PyTorch lets NaN and true pass
     },
+    "stage": (lambda v: v in STAGES, f"one of {', '.join(STAGES)}"),
     "trainer.stop_at_nan": (lambda v: isinstance(v, bool), "true or false"),
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
@@ -93,6 +97,14 @@ def check_trainer(config: DictConfig) -> torch.device:
             "Leave it out."
         )
     return trainer.strategy.root_device
+
+
+def device_of(config: DictConfig) -> torch.device:
+    """The device that a configuration trains on, which need not be here: for reports of what was made elsewhere."""
+    import torch
+
+    kind = {"gpu": "cuda"}.get(config.trainer.accelerator, config.trainer.accelerator)
+    return check_trainer(config) if kind == "auto" else torch.device(kind)
 
 
 def check_model(stages: Stages, data: DataModule) -> None:

@@ -37,7 +37,7 @@ def leased(
 
     Args:
         path: The lease's file; its folder is created.
-        waiting: Called once if another process has it.
+        waiting: Called once if another process has it and this one waits.
         wait: Whether to wait for another process that has it.
         patience: With `wait=False`: seconds in which an owner on another host has to show that it lives; None takes its
             life for granted. `LEASE_SECONDS` and a half more is enough to tell.
@@ -48,7 +48,7 @@ def leased(
     path.parent.mkdir(parents=True, exist_ok=True)
     lease = SoftFileLease(path, lease_duration=LEASE_SECONDS, poll_interval=_POLL_SECONDS)
     if not any(_tried(lease, 0) for _ in range(2)):  # the first try may do no more than remove a dead owner's lease
-        if waiting is not None:
+        if waiting is not None and wait:
             waiting()
         owner = lease.owner
         here = owner is None or owner.hostname.startswith(socket.gethostname())  # and so known to live

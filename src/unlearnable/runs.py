@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,8 +35,10 @@ def measured_run(
     title: str,
     *,
     reference: MeasuredRun | None = None,
+    is_clean: bool = True,
     loggers: Sequence[Logger] = (),
     callbacks: bool = False,
+    wait: bool = True,
 ) -> MeasuredRun:
     """Trains on `data` and measures; takes from the store what is there.
 
@@ -44,11 +46,31 @@ def measured_run(
         stages: The configuration's stages.
         data: The (poisoned) data.
         title: What it is, for messages.
-        reference: The clean run, for the UD that is logged; None for a clean run.
+        reference: The clean run, for the UD that is logged.
+        is_clean: Whether the run is its own reference; a run that is not, and has none yet, logs no UD.
         loggers: Lightning's loggers; they see every epoch, also of a stored run.
         callbacks: Whether the configuration's callbacks take part: they see every epoch too.
+        wait: Whether to wait for another process that is making a part of it.
+
+    Raises:
+        TakenError: if another process is making a part of it and `wait` is False.
     """
-    return _Run(stages, stages.purified(data, title), title, reference, loggers, callbacks).obtain()
+    return _Run(
+        stages, stages.purified(data, title, wait=wait), title, reference, is_clean, loggers, callbacks, wait
+    ).obtain()
+
+
+def train(stages: Stages, data: DataModule, title: str, *, callbacks: bool = False, wait: bool = True) -> None:
+    """Trains on `data`, unless that is stored already, and measures nothing.
+
+    Args:
+        stages: See `measured_run`, also for the others.
+        data: See there.
+        title: See there.
+        callbacks: See there.
+        wait: See there.
+    """
+    _Run(stages, stages.purified(data, title, wait=wait), title, callbacks=callbacks, wait=wait).train()
 
 
 @dataclass
@@ -58,9 +80,11 @@ class _Run:
     stages: Stages
     data: DataModule
     title: str
-    reference: MeasuredRun | None
-    loggers: Sequence[Logger]
-    callbacks: bool
+    reference: MeasuredRun | None = None
+    is_clean: bool = True
+    loggers: Sequence[Logger] = ()
+    callbacks: bool = False
+    wait: bool = True
     shown: bool = False  # whether loggers and callbacks have seen the epochs
     trajectory: Entry | None = None  # once it is known
     entries: dict[str, Entry] = field(default_factory=dict)  # of the measures
@@ -74,6 +98,9 @@ class _Run:
         """The measures that have something to measure."""
         losses: Any = self.stages.make_module(self.data).loss_functions
         return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
+
+    def train(self) -> None:
+        self._trained(self._needed(self.measures), {})
 
     def obtain(self) -> MeasuredRun:
         self._collect(list(self.measures), {})
@@ -120,25 +147,30 @@ class _Run:
             self.stages.measure_key(name, digest_of(self.key), self.data),
             lambda folder: self._collect(rest, {**making, name: folder}),
             waiting=waiting_for(f"{name} of {self.title}"),
+            wait=self.wait,
         )
         self.entries[name] = entry
         if entry.reused:
             self._collect(rest, making)
 
-    def _watch(self, making: Mapping[str, Path]) -> None:
-        needed = self._needed(making)
+    def _trained(self, needed: Set[int], making: Mapping[str, Path]) -> Entry:
+        """The trajectory, with the weights of the epochs that are needed."""
 
         def enough(folder: Path) -> bool:
             done, kept = len(read_epochs(folder)), kept_epochs(folder)
             return all(epoch in kept for epoch in needed if epoch <= done)
 
-        self.trajectory = self.stages.store.obtain(
+        return self.stages.store.obtain(
             "trajectory",
             self.key,
             lambda folder: self._fit(folder, making),
             enough=enough,
             waiting=waiting_for(f"the training of {self.title}"),
+            wait=self.wait,
         )
+
+    def _watch(self, making: Mapping[str, Path]) -> None:
+        self.trajectory = self._trained(self._needed(making), making)
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
             self._revisit(self.trajectory, making)
@@ -198,13 +230,13 @@ class _Run:
             name: Measuring(self.measures[name], epochs=epochs, folder=folder, weights=weights)
             for name, folder in folders.items()
         }
-        clean = None
-        if self.reference is not None:
-            history = self.reference.measured["sal"]
-            clean = {epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in history.items()}
+        distances = []
+        if "sal" in measuring and (self.is_clean or self.reference is not None):
+            clean = None if self.reference is None else self.reference.sal
+            distances.append(DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs))
         return [
             *measuring.values(),
-            DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs),
+            *distances,
             Divergence(self.title, stop=self.stages.config.trainer.stop_at_nan),
             *(instantiate(self.stages.config.callbacks).values() if self.callbacks else ()),
             EpochLines(self.title),

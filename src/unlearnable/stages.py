@@ -108,8 +108,12 @@ class Stages:
         samples = data.train.replace(inputs=data.modality.read(entry.path))
         return PoisonedSamples(samples, entry.seconds, entry.reused, entry)
 
-    def purified(self, data: DataModule, title: str) -> DataModule:
-        """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""
+    def purified(self, data: DataModule, title: str, *, wait: bool = True) -> DataModule:
+        """The data after the defence's `purify`: made, or taken from the store; the same data for most defences.
+
+        Raises:
+            TakenError: if another process is making them and `wait` is False.
+        """
         if not self.defense.purifies:
             return data.defended(data.train, self.defense.at_test)
         key = {
@@ -140,12 +144,15 @@ class Stages:
             data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
-        entry = self.store.obtain("purified", key, make, waiting=waiting_for(f"the purification of {title}"))
+        waiting = waiting_for(f"the purification of {title}")
+        entry = self.store.obtain("purified", key, make, waiting=waiting, wait=wait)
         purified = data.train.replace(inputs=data.modality.read(entry.path))
         return data.defended(purified, self.defense.at_test)
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
+        if not self.store.makes:  # stored epochs are shown, which needs no accelerator
+            arguments["accelerator"] = "cpu"
         return build_trainer(self.config, default_root_dir=str(self.store.root), **arguments)
 
     def make_module(self, data: DataModule) -> LightningModule:

@@ -83,11 +83,14 @@ class Store:
         reuse: False makes anew, and replaces, whatever was stored before this process started.
         max_gb: Size in 10⁹ bytes above which the entries that were not used for longest are evicted, except those
             used in the last hour or by this process; None keeps all.
+        makes: False refuses to make what is not there.
     """
 
-    def __init__(self, root: str | Path, *, reuse: bool = True, max_gb: Number | None = None) -> None:
+    def __init__(
+        self, root: str | Path, *, reuse: bool = True, max_gb: Number | None = None, makes: bool = True
+    ) -> None:
         self.root = Path(root).expanduser().absolute()
-        self.reuse = switch("store.reuse", reuse)
+        self.reuse, self.makes = switch("store.reuse", reuse), makes
         self.max_gb = None
         if max_gb is not None:
             self.max_gb = number("store.max_gb", max_gb, above=0, what="a size in 10⁹ bytes, or null for no limit")
@@ -143,11 +146,17 @@ class Store:
 
         Raises:
             TakenError: if another process is making the entry and `wait` is False.
+            FileNotFoundError: if there is none and this store makes none.
             LeaseLostError: if another process took over because this one stood still.
         """
         if entry := self._reuse(kind, key, enough):
             return entry
         digest = digest_of(key)
+        if not self.makes:
+            raise FileNotFoundError(
+                f"The {kind} that this needs is not in the store {self.root}, and stage=report makes nothing. Run "
+                "stage=measure first, with the same options and the same trainer."
+            )
         lease = self.root / "leases" / f"{kind}-{digest}"
         with leased(lease, waiting=waiting, wait=wait) as check:
             if entry := self._reuse(kind, key, enough):  # made while this process waited

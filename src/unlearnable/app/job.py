@@ -48,6 +48,9 @@ def run_job(config: DictConfig) -> float | None:
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
+            if result is None:
+                log.info("stage=%s is done; stage=report writes the result", config.stage)
+                return None
             log.info("%s · %s", _shown_distances(result), folder / RESULT)
             return _objective(result, config.target_ud)
     except (SystemExit, KeyboardInterrupt) as stop:

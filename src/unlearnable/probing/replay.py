@@ -305,5 +305,7 @@ def _itself(tensor: Tensor) -> Tensor:
 def _close(found: Tensor, expected: Tensor) -> bool:
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return False
-    scale = float(expected.nan_to_num(0, 0, 0).abs().max()) if expected.is_floating_point() and expected.numel() else 0.0
+    scale = (
+        float(expected.nan_to_num(0, 0, 0).abs().max()) if expected.is_floating_point() and expected.numel() else 0.0
+    )
     return torch.allclose(found, expected, rtol=1e-4, atol=1e-5 * scale, equal_nan=True)
