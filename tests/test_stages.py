@@ -40,7 +40,9 @@ def test_a_report_of_what_a_gpu_made_needs_no_gpu_but_its_entries(tmp_path: Path
         run(job(tmp_path / "store", "stage=report", "trainer.accelerator=gpu", "poison=clean"), folder=tmp_path)
 
 
-def test_a_job_trains_first_where_another_makes_the_clean_reference_and_logs_distances_afterwards(tmp_path: Path) -> None:
+def test_a_job_trains_first_where_another_makes_the_clean_reference_and_logs_distances_afterwards(
+    tmp_path: Path,
+) -> None:
     alone = run(job(tmp_path / "alone"), folder=tmp_path)
     assert alone is not None
     store, held = tmp_path / "store", threading.Event()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from unlearnable.app.output import LAUNCHER
 from unlearnable.app.signals import stopping
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,13 @@ def run_job(config: DictConfig) -> float | None:
     overrides = list(hydra.overrides.task)
     for stale in (RESULT, FAILED):
         (folder / stale).unlink(missing_ok=True)
+    asked = hydra.launcher["_target_"]
+    if sweep and os.environ.get(LAUNCHER, asked) != asked:
+        log.warning(
+            "The launcher of this experiment is not used, since the sweep is over experiments: give it on the command line "
+            "(hydra/launcher=%s), or sweep one experiment.",
+            hydra.runtime.choices.get("hydra/launcher"),
+        )
     stops = None
     try:
         with stopping() as stops, leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
@@ -78,7 +88,21 @@ def run_job(config: DictConfig) -> float | None:
             log.error("The traceback is in %s (HYDRA_FULL_ERROR=1 shows it here).", folder / "traceback.txt")
         if not sweep:
             raise SystemExit(1) from None
+        if "SUBMITIT_EXECUTOR" in os.environ:
+            _end_with_failure()
         return None
+
+
+def _end_with_failure() -> None:
+    """Has this process end with 1 once submitit has written the outcome down: SLURM would call the job COMPLETED."""
+
+    def end() -> None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    atexit.register(end)
 
 
 def _status(error: Exception) -> str:
