@@ -17,7 +17,7 @@ from unlearnable.leases import leased
 
 def test_a_job_stage_by_stage_makes_each_thing_in_its_stage_and_ends_with_the_same_result(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    with pytest.raises(FileNotFoundError, match="stage=report makes nothing"):
+    with pytest.raises(FileNotFoundError, match="run stage=measure first"):
         run(job(store, "stage=report"), folder=tmp_path)
     assert run(job(store, "stage=poison"), folder=tmp_path) is None
     assert made(store) == {"poison": 1}

@@ -20,7 +20,7 @@ LAYERS = (
     ("loggers",),
     ("report",),
     ("results",),
-    ("training", "callbacks"),
+    ("training", "callbacks", "ranks"),
     ("poisons", "models"),
     ("measures", "distances"),
     ("probing",),

@@ -71,6 +71,7 @@ def check_trainer(config: DictConfig) -> torch.device:
         ValueError: if the accelerator is not there or an argument is wrong.
     """
     from hydra.errors import InstantiationException
+    from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
     from unlearnable.stages import build_trainer
@@ -86,10 +87,19 @@ def check_trainer(config: DictConfig) -> torch.device:
             f"The Trainer cannot be made with trainer: {given}. {str(cause).strip() or type(cause).__name__} "
             "Usual are trainer.accelerator=auto (what is there) or cpu, and trainer.devices=1."
         ) from error
-    if trainer.world_size > 1:
+    if trainer.num_nodes > 1:
         raise ValueError(
-            f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "
-            "trainer.devices=1; hydra/launcher=joblib runs the jobs of a sweep side by side."
+            f"`trainer.num_nodes` = {trainer.num_nodes}, but a job trains on the devices of one machine; a sweep's jobs "
+            "may run on many (hydra/launcher=submitit_slurm)."
+        )
+    if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
+        raise ValueError(
+            f"`trainer.strategy` = {config.trainer.get('strategy')} on {trainer.world_size} devices: several devices train "
+            "by trainer.strategy=ddp, as with trainer=ddp. hydra/launcher=joblib runs the jobs of a sweep side by side."
+        )
+    if trainer.world_size > 1 and config.task.get("aggregator") is not None:
+        raise ValueError(
+            f"`task.aggregator` = {config.task.aggregator} combines gradients in one process; use trainer.devices=1."
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ValueError(
@@ -123,7 +133,7 @@ def check_model(stages: Stages, data: DataModule) -> None:
         raise ValueError(
             f"The network cannot be built by `model.net` = {plain(stages.config.model.net)}: {type(error).__name__}: {error}"
         ) from error
-    data.check(module.net)  # type: ignore[arg-type]
+    data.check(module.net, ranks=stages.ranks)  # type: ignore[arg-type]
     module.configure_optimizers()  # wrong arguments of the optimizer or the schedule show here
     for name, measure in stages.measures.items():
         measure.due(stages.config.trainer.max_epochs, stages.config.trainer.max_epochs)

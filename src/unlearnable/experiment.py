@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from unlearnable.poisons.exporting import check_export, export
 from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
 from unlearnable.results.run import MeasuredRun
+from unlearnable.runs import join as join_training
 from unlearnable.runs import measured_run, train
 from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
@@ -137,6 +138,20 @@ def _measure(
         reference = measured_run(stages, clean, _reference(stages))
         log_afterwards(loggers, own.sal, reference.sal)
     return own, reference
+
+
+def join(config: DictConfig, task: Mapping[str, Any], *, ready: Callable[[], None]) -> None:
+    """Takes part in one training of a job, as one of its other ranks: what `app.rank` runs.
+
+    Args:
+        config: The job's configuration.
+        task: See `runs.join`.
+        ready: Called when the training can begin.
+    """
+    stages = Stages(config, Store(config.store.dir, makes=False), checks.check_trainer(config))
+    clean = load_data(config)
+    poisoned = clean.poisoned(stages.poison(load_poison(config), clean).samples)
+    join_training(stages, [poisoned, clean], task, ready=ready)
 
 
 def _reference(stages: Stages) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,11 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from unlearnable import training
+from unlearnable import ranks, training
 from unlearnable.callbacks import DistanceLog, Divergence, EpochLines, Measuring
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights
 from unlearnable.data.module import DataModule
-from unlearnable.identity import digest_of
+from unlearnable.identity import digest_of, plain
 from unlearnable.measures.base import Measure
 from unlearnable.measures.history import History
 from unlearnable.results.run import MeasuredRun
@@ -71,6 +71,23 @@ def train(stages: Stages, data: DataModule, title: str, *, callbacks: bool = Fal
         wait: See there.
     """
     _Run(stages, stages.purified(data, title, wait=wait), title, callbacks=callbacks, wait=wait).train()
+
+
+def join(stages: Stages, data: Sequence[DataModule], task: Mapping[str, Any], *, ready: Callable[[], None]) -> None:
+    """Takes part, as one of its other ranks, in a training that the job's own process has begun.
+
+    Args:
+        stages: The configuration's stages.
+        data: What may be trained on.
+        task: What `_Run` gave to `ranks.joined`.
+        ready: Called when the training can begin.
+    """
+    title, callbacks = task["title"], task["callbacks"]
+    runs = [_Run(stages, stages.purified(one, title), title, is_clean=False, callbacks=callbacks) for one in data]
+    run = next((run for run in runs if digest_of(run.key) == task["trajectory"]), None)
+    if run is None:
+        raise RuntimeError(f"The training of {title} is not the one that this process would join: did the code change?")
+    run.join(Path(task["folder"]), {name: Path(folder) for name, folder in task["making"].items()}, ready)
 
 
 @dataclass
@@ -192,16 +209,32 @@ class _Run:
             for kept in measure.needs_weights(epoch, last)
         }
 
+    def join(self, folder: Path, making: Mapping[str, Path], ready: Callable[[], None]) -> None:
+        arguments = self._training(folder, making)
+        ready()
+        training.fit(**arguments)
+
     def _fit(self, folder: Path, making: Mapping[str, Path]) -> None:
-        config = self.stages.config
         log.info("%s: training on %d samples", self.title, len(self.data.train))
-        training.fit(
-            folder=folder,
-            seed=config.seed,
-            keep=None if config.trainer.keep == "all" else self._needed(self.measures),
-            **self._watched(folder, config.trainer.max_epochs, making),
-        )
+        task = {
+            "config": plain(self.stages.config),
+            "trajectory": digest_of(self.key),
+            "title": self.title,
+            "callbacks": self.callbacks,
+            "folder": str(folder),
+            "making": {name: str(path) for name, path in making.items()},
+        }
+        training.fit(**self._training(folder, making), ranks=ranks.joined(self.stages.ranks, task))
         self.shown = True
+
+    def _training(self, folder: Path, making: Mapping[str, Path]) -> dict[str, Any]:
+        config = self.stages.config
+        return {
+            "folder": folder,
+            "seed": config.seed,
+            "keep": None if config.trainer.keep == "all" else self._needed(self.measures),
+            **self._watched(folder, config.trainer.max_epochs, making),
+        }
 
     def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))

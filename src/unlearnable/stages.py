@@ -11,11 +11,13 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig
 
 from unlearnable import training
@@ -151,9 +153,15 @@ class Stages:
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
-        if not self.store.makes:  # stored epochs are shown, which needs no accelerator
+        if self.config.get("stage") == "report":  # stored epochs are shown, which needs no accelerator
             arguments["accelerator"] = "cpu"
         return build_trainer(self.config, default_root_dir=str(self.store.root), **arguments)
+
+    @cached_property
+    def ranks(self) -> int:
+        """How many processes a training takes."""
+        with training.quiet():
+            return self.make_trainer(logger=False, enable_checkpointing=False).world_size
 
     def make_module(self, data: DataModule) -> LightningModule:
         """A fresh model, its initialisation drawn from the seed alone."""
@@ -219,6 +227,8 @@ def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 50,
+        "use_distributed_sampler": False,  # the data module shares each batch out
+        "plugins": [LightningEnvironment()],  # `ranks` starts processes, whatever cluster this is
     }
     return instantiate({**shown, **node}, _partial_=True)(**arguments)
 

@@ -154,8 +154,8 @@ class Store:
         digest = digest_of(key)
         if not self.makes:
             raise FileNotFoundError(
-                f"The {kind} that this needs is not in the store {self.root}, and stage=report makes nothing. Run "
-                "stage=measure first, with the same options and the same trainer."
+                f"The {kind} that this needs is not in the store {self.root}, and this process makes nothing. For "
+                "stage=report run stage=measure first, with the same options and the same trainer."
             )
         lease = self.root / "leases" / f"{kind}-{digest}"
         with leased(lease, waiting=waiting, wait=wait) as check:
