@@ -61,7 +61,7 @@ def fit(
         ValueError: if the training ended before its first epoch did, as by `max_steps`.
     """
     resume = folder / _RESUME
-    if resume.exists() and rank_zero_only.rank == 0:
+    if resume.exists() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
         logging.getLogger(__name__).info("going on after epoch %d", done)
         revisit(

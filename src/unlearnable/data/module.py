@@ -179,8 +179,9 @@ class DataModule(LightningDataModule, ABC):
             ranks: How many processes share each batch out.
 
         Raises:
-            ValueError: if there are fewer than two samples for each process, if there is no whole batch although smaller ones are left out, or the last batch of an epoch is
-                a single sample, of which the network's BatchNorm can take no variance.
+            ValueError: if there are fewer than two samples for each process, if there is no whole batch although
+                smaller ones are left out, or if the last batch of an epoch is a single sample, of which the network's
+                BatchNorm can take no variance.
         """
         if self.drop_last and len(self.train) < self.batch_size:
             raise ValueError(
