@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke test lint bench clean
+.PHONY: help setup run smoke test test-all lint bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 	@echo
 	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS='…' (more overrides for run and smoke)"
 
@@ -29,6 +29,9 @@ smoke: setup  ## the whole path in seconds
 
 test: setup lint  ## ruff, mypy and the tests
 	$(BIN)/python -m pytest
+
+test-all: test  ## these, and what takes minutes: kills, several processes, launchers, random input, the wheel
+	$(BIN)/python -m pytest -m slow -n 2
 
 lint: setup  ## ruff and mypy alone
 	$(BIN)/ruff check .

@@ -111,7 +111,7 @@ def test_a_sweep_by_joblib_divides_the_threads_and_makes_everything_once(tmp_pat
 def test_a_launcher_in_one_of_several_experiments_is_not_ignored_without_a_word(tmp_path: Path) -> None:
     known = experiment(tmp_path, "mine", MINE)
     asked = ("experiment=mine,smoke", "logger=none", "poison=clean", f"hydra.sweep.dir={tmp_path}/jobs")
-    done = run("-m", known, *asked, store=tmp_path / "store")
+    done = run("-m", known, *asked, store=tmp_path / "store", timeout=800)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("The launcher of this experiment is not used") == 1
     assert "hydra/launcher=submitit_local" in done.stdout

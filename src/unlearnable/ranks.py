@@ -80,7 +80,7 @@ def _start(rank: int, task: Path) -> subprocess.Popen[bytes]:
 
 def _wait_until_ready(others: list[subprocess.Popen[bytes]], folder: Path) -> None:
     while not all((folder / f"ready-{rank}").exists() for rank in range(1, len(others) + 1)):
-        _check(others)
+        _check(others, ends=(None,))
         time.sleep(0.1)
 
 
@@ -90,12 +90,13 @@ def _wait_for_end(others: list[subprocess.Popen[bytes]]) -> None:
             process.wait(timeout=_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             continue  # it has done its part; it is ended with the block
-    _check(others)
+    _check(others, ends=(None, 0))
 
 
-def _check(others: list[subprocess.Popen[bytes]]) -> None:
+def _check(others: list[subprocess.Popen[bytes]], *, ends: tuple[int | None, ...]) -> None:
+    """Raises unless each has ended in one of these ways; None is not at all."""
     for rank, process in enumerate(others, start=1):
-        if process.poll():
+        if process.poll() not in ends:
             raise RankError(
                 f"Rank {rank} of the training ended with {process.returncode}; what it said is on standard error. "
                 "trainer.devices=1 trains in one process."

@@ -61,8 +61,7 @@ def fit(
         ValueError: if the training ended before its first epoch did, as by `max_steps`.
     """
     resume = folder / _RESUME
-    if resume.exists() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
+    if resume.exists() and rank_zero_only.rank == 0 and (done := _epochs_in(resume)):  # type: ignore[attr-defined]
         logging.getLogger(__name__).info("going on after epoch %d", done)
         revisit(
             module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
@@ -88,6 +87,16 @@ def fit(
             "trainer.max_time or whatever else limits it."
         )
     resume.unlink(missing_ok=True)
+
+
+def _epochs_in(resume: Path) -> int:
+    """The whole epochs of a check point; 0, and no check point any more, if it was cut off while it was written."""
+    try:
+        return int(torch.load(resume, weights_only=True, map_location="cpu")["epoch"]) + 1
+    except Exception as error:  # torch raises many kinds for broken files
+        logging.getLogger(__name__).warning("%s cannot be read (%s); training starts afresh", resume, error)
+        resume.unlink()
+        return 0
 
 
 def revisit(

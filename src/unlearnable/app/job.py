@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import logging
 import os
@@ -124,6 +125,11 @@ def _message(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"{error.strerror}: {error.filename or 'a file could not be written'}. What is stored is intact: free space, or "
+            "choose another store.dir, and the same command goes on."
+        )
     return (
         text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
     )
