@@ -192,7 +192,9 @@ def jobs(records: Records) -> Table:
         rows.append(
             Row(
                 [
-                    Entry(f"{run.sweep.name}/{run.job}{task}", run.job),
+                    Entry(
+                        f"{run.sweep.name}/{run.job}{task}{'' if run.status == 'done' else f' · {run.status}'}", run.job
+                    ),
                     Entry(run.label, run.label),
                     Entry(str(run.seed), str(run.seed)),
                     Entry(f"{result['eps']:g}", str(result["eps"])),

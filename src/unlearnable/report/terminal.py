@@ -10,7 +10,7 @@ from unlearnable.report.findings import undefined_skills
 from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
-from unlearnable.results.records import AXES, Records
+from unlearnable.results.records import AXES, DIVERGED, Records
 from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
     for text in undefined_skills(cells):
         console.print(text)
+    for job in dict.fromkeys(run.job for run in records.runs if run.status == DIVERGED):
+        console.print(f"[red]{job} {DIVERGED}:[/red] its training loss is not finite", highlight=False)
     for failure in records.failures:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 

@@ -58,7 +58,7 @@ def job_row(run: Run) -> dict[str, Any]:
         **counts,
         **{f"distance_{name}": value for name, value in result.get("distances", {}).items()},
         "job": run.job,
-        "status": "done",
+        "status": run.status,
         "variant": run.variant,
         "settings": run.settings,
         "seconds": result["seconds"]["total"],
