@@ -28,6 +28,12 @@ def significant(value: float) -> Entry:
     return Entry("–") if math.isnan(value) else Entry(f"{value:.3g}", repr(value))
 
 
+def value_of(cell: Cell, distance: str) -> Entry:
+    """A distance over a cell's seeds."""
+    value = cell.value(distance)
+    return Entry("–") if math.isnan(value) else Entry(said(cell, distance), repr(value))
+
+
 def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Table:
     """Method × (UD ± spread and geometric distance with their verdicts, β, accuracies, budget), the published beside."""
     cells = [cell for one in compared for cell in one.cells]
@@ -146,11 +152,7 @@ def _apbench(cell: Cell) -> Entry:
 
 
 def _value(distance: str) -> _Shown:
-    def shown(cell: Cell) -> Entry:
-        value = cell.value(distance)
-        return Entry("–") if math.isnan(value) else Entry(said(cell, distance), repr(value))
-
-    return shown
+    return lambda cell: value_of(cell, distance)
 
 
 def _verdict(distance: str) -> _Shown:
