@@ -116,7 +116,7 @@ class Heat:
 
 
 @dataclass(frozen=True)
-class Reference:
+class Guide:
     """A dashed line across the chart, at `x` or at `y`, with its words if there are any."""
 
     x: float | None = None
@@ -134,7 +134,7 @@ class Chart:
         series: Points and lines, the last on top.
         boxes: Distributions, one a category of `x`.
         heat: A matrix; its names are the axes' categories.
-        references: Dashed lines.
+        guides: Dashed lines.
         span: A grey band over a range of `x`: its name, start and end.
         title: What tells it from its neighbours, or what it comes to.
         legend: Whether the series are named apart from the chart.
@@ -145,7 +145,7 @@ class Chart:
     series: Sequence[Series] = ()
     boxes: Sequence[Box] = ()
     heat: Heat | None = None
-    references: Sequence[Reference] = ()
+    guides: Sequence[Guide] = ()
     span: tuple[str, float, float] | None = None
     title: str = ""
     legend: bool = True

@@ -131,15 +131,15 @@ def _draw(axes: Axes, chart: Chart, *, first_column: bool, last_row: bool) -> No
         _heat(axes, chart.heat, first_column=first_column)
     if chart.span is not None:
         axes.axvspan(*chart.span[1:], color="#777", alpha=0.18, linewidth=0, label=chart.span[0])
-    for reference in chart.references:
-        if reference.x is not None:
-            axes.axvline(reference.x, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-        if reference.y is not None:
-            axes.axhline(reference.y, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-            if reference.words:
-                place = (0.99, reference.y)
+    for guide in chart.guides:
+        if guide.x is not None:
+            axes.axvline(guide.x, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
+        if guide.y is not None:
+            axes.axhline(guide.y, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
+            if guide.words:
+                place = (0.99, guide.y)
                 axes.text(
-                    *place, reference.words, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=7
+                    *place, guide.words, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=7
                 )
     _boxes(axes, chart)
     for number, series in enumerate(chart.series):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from unlearnable.report.figures import defended as figures
 from unlearnable.report.findings import recovery_text
-from unlearnable.report.layout import Choice, Column, Entry, Panel, Row, Section, Table
+from unlearnable.report.layout import Choice, Column, Field, Panel, Row, Section, Table
 from unlearnable.report.style import Look
 from unlearnable.report.tables import number, value_of
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
@@ -67,8 +67,8 @@ def _table(found: Sequence[Defended]) -> Table:
     rows = [
         Row(
             [
-                Entry(method, method),
-                Entry(name, name),
+                Field(method, method),
+                Field(name, name),
                 number(*one.cells[method][name].figure("test_acc"), percent=True),
                 number(one.recovered(method, name)),
                 value_of(one.cells[method][name], UD),
@@ -97,7 +97,7 @@ def _published(found: Sequence[Defended]) -> list[Table]:
                 " < ".join(agreement.here) or "–",
                 " < ".join(agreement.reported) or "–",
             )
-            entries = [*(Entry(text, text) for text in told), number(ranks.rho), Entry(str(ranks.n), str(ranks.n))]
+            entries = [*(Field(text, text) for text in told), number(ranks.rho), Field(str(ranks.n), str(ranks.n))]
             rows.append(Row(entries, setting=one.title))
     if not rows:
         return []

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from unlearnable.report.chart import Axis, Chart, Reference, Series, decades, matrix, ratio_ends
+from unlearnable.report.chart import Axis, Chart, Guide, Series, decades, matrix, ratio_ends
 from unlearnable.report.figures.methods import SHOWN, correlation_title
 from unlearnable.report.style import DIVERGING, Look
 from unlearnable.results.cells import GEOMETRIC, UD
@@ -60,6 +60,6 @@ def recovery(of: Defended, looks: Mapping[str, Look]) -> Chart | None:
         Axis("recovered share of accuracy", percent=True),
         Axis(SHOWN[GEOMETRIC], "log", ticks=decades([*values, 1.0])),
         series,
-        references=[Reference(y=1)],
+        guides=[Guide(y=1)],
         title=correlation_title(of.correlation),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from unlearnable.distances import Spread, layer_differences
-from unlearnable.report.chart import Axis, Chart, Heat, Reference, Series, decades, ratio_ends
+from unlearnable.report.chart import Axis, Chart, Guide, Heat, Series, decades, ratio_ends
 from unlearnable.report.style import DIVERGING, PUBLISHED, SEED, Look
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison
@@ -63,7 +63,7 @@ def distances(one: Comparison, looks: Mapping[str, Look], distance: str = UD) ->
         axis_of(distance, shown, " (lower: more unlearnable; 1: like clean data)" if distance == UD else ""),
         Axis(scale="category", categories=names),
         series,
-        references=[Reference(x=1)],
+        guides=[Guide(x=1)],
         span=_null_band(one, distance),
     )
 
@@ -117,7 +117,7 @@ def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> 
         Axis("test accuracy, last epoch", percent=True, from_zero=True),
         axis_of(distance, shown),
         points,
-        references=[Reference(y=1)],
+        guides=[Guide(y=1)],
         title=correlation_title(one.correlation(distance)),
         legend=False,
     )
@@ -139,9 +139,7 @@ def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: s
         own = [cell for cell in poisoned if cell.first.label == name]
         places, values = [cell.first.task for cell in own], [cell.value(distance) for cell in own]
         series.append(Series(name, places, values, looks[name], y_range=[cell.interval(distance) for cell in own]))
-    return Chart(
-        Axis(scale="category", categories=tasks), axis_of(distance, poisoned), series, references=[Reference(y=1)]
-    )
+    return Chart(Axis(scale="category", categories=tasks), axis_of(distance, poisoned), series, guides=[Guide(y=1)])
 
 
 def _point(cell: Cell, looks: Mapping[str, Look], distance: str) -> Series:
