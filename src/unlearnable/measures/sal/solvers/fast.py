@@ -1,6 +1,6 @@
 """The fast solver: boundary iteration with back-tracking, all layers abreast, explored on a part of the probe.
 
-1. **Explore.** On the first quarter of the batches, where a step costs a quarter (a probe below 512 samples: on all),
+1. **Explore.** On the first quarter of the samples, where a step costs a quarter (a probe below 512 samples: on all),
    every layer climbs from its centre. Where it gained much more than the slope there promised, the loss is rugged (late
    in training, when its gradient all but vanishes, it has many maxima), and the layer climbs again from the opposite
    side of the ball and from random points of it. Then the descents, unless they are known to be the smaller side.
