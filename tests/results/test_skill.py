@@ -44,6 +44,7 @@ def test_a_clean_model_that_does_not_beat_the_prior_has_no_skill() -> None:
     assert found.undefined == "the clean model does not beat the prior: acc 0.2 and 0.2"
     assert math.isnan(found.mean)
     assert skill([1.0], [2.5], 2.0, **RMSE).undefined
+    assert skill([0.3], [0.2 + 1e-8], 0.2, **ACC).undefined  # nothing but rounding
     # Clean 0.25 and 0.35 beat 0.2 by 0.1 on average, more than their spread of 0.07; not 0.24 by 0.06.
     assert not skill([0.3], [0.25, 0.35], 0.2, **ACC).undefined
     close = skill([0.3], [0.25, 0.35], 0.24, **ACC)

@@ -9,6 +9,8 @@ from statistics import mean, stdev
 
 #: A poison makes data unlearnable for a task up to the first skill; from the second on they are learnable for it.
 UNLEARNABLE, LEARNABLE = 0.1, 0.5
+# Metrics are single-precision numbers: a model that predicts the prior may differ from it in the last digit.
+_ROUNDING = 1e-6
 #: What can be said of a task.
 VERDICTS = ("unlearnable", "in between", "learnable", "undefined")
 
@@ -64,7 +66,7 @@ def skill(
         return Skill(undefined=f"a test {metric} is no number")
     sign = 1 if higher_is_better else -1
     gain, spread = mean(sign * (value - prior) for value in clean), stdev(clean) if len(clean) > 1 else 0.0
-    if gain > spread:
+    if gain > spread + _ROUNDING * abs(prior):
         return Skill(tuple(sign * (value - prior) / gain for value in values))
     if len(clean) == 1:
         return Skill(undefined=f"the clean model does not beat the prior: {metric} {clean[0]:.3g} and {prior:.3g}")
