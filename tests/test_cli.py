@@ -61,7 +61,7 @@ def test_the_literal_sweep_ends_with_a_table_and_a_summary(sweep) -> None:
 def test_the_sweep_makes_three_poisons_four_trainings_and_eight_measurements(sweep) -> None:
     _, store, _ = sweep
     made = Counter(record["kind"] for record in log_of(store) if record["event"] == "made")
-    assert made == {"poison": 3, "trajectory": 4, "sal": 8}
+    assert made == {"prior": 1, "poison": 3, "trajectory": 4, "sal": 8}
 
 
 def test_a_result_has_the_fixed_keys(sweep) -> None:

@@ -94,7 +94,7 @@ def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_p
     store = tmp_path / "store"
     alone = run(job(store), folder=tmp_path)
     both = run(job(store, "measure=[criticality]"), folder=tmp_path)
-    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2, "criticality": 2}
+    assert made(store) == {"prior": 1, "poison": 1, "trajectory": 2, "sal": 2, "criticality": 2}
     assert both["sal"] == alone["sal"]
     found = both["measures"]["criticality"]
     assert found["layers"] == both["layers"]

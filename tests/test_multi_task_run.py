@@ -50,6 +50,9 @@ def test_a_poisoned_job_reports_each_task_and_their_conflict(tmp_path: Path) -> 
         assert not any(layer.startswith("heads.") and task not in layer for layer in figures["layers"])
         assert figures["test"][figures["metric"]] == figures["test_metric"]
         assert figures["clean_test_metric"] is not None
+        assert figures["prior"] == figures["priors"][figures["prior_by"]][figures["metric"]]
+        assert figures["skill_verdict"] != "undefined" or "does not beat the prior" in figures["undefined"]["skill"]
+    assert set(result["tasks"]["normal"]["priors"]) == {"constant", "pixel"}
     depth = result["tasks"]["depth_euclidean"]
     worse = (depth["test_metric"] - depth["clean_test_metric"]) / depth["clean_test_metric"] * 100
     assert depth["relative"] == pytest.approx(-worse)  # an error: higher is worse
@@ -75,6 +78,7 @@ def test_one_task_by_the_same_recipe_is_a_single_task_job(tmp_path: Path) -> Non
     assert result["metric"] == "rmse"
     assert result["test_metric"] == result["epochs"][-1]["test/rmse"]
     assert result["ud"] == 1.0
+    assert result["prior"] == min(result["priors"][name]["rmse"] for name in ("constant", "pixel"))
     assert "conflict" not in result
 
 

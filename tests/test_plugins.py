@@ -49,6 +49,7 @@ def test_a_folder_outside_the_package_adds_poison_data_set_task_defence_and_meas
     brightness = result["tasks"]["brightness"]
     assert brightness["metric"] == "rmse"
     assert brightness["test_metric"] > 0
+    assert brightness["prior"] == brightness["priors"]["constant"]["rmse"] > 0
     norms = result["tasks"]["side"]["measures"]["weight_norm"]
     assert norms["layers"] == result["tasks"]["side"]["layers"]
     assert all(value > 0 for row in norms["values"] for value in row)

@@ -62,6 +62,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         check_export(config.poison.export, folder / EXPORT)
     stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
     checks.check_model(stages, clean)
+    priors = stages.priors(clean)
 
     poisoned = stages.poison(poison, clean)
     data = clean.poisoned(poisoned.samples)
@@ -83,7 +84,9 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         )
         noise = data.modality.describe(clean.train, data.train)
         preview = None if is_clean else data.modality.preview(clean.train, data.train, folder)
-        result = make_result(config, poisoned, own, reference, seconds=seconds(), noise=noise, preview=preview)
+        result = make_result(
+            config, poisoned, own, reference, seconds=seconds(), priors=priors, noise=noise, preview=preview
+        )
         write_atomically(folder / RESULT, json.dumps(result, indent=1))
         for key, picture in (("preview", preview), ("conflict", draw_conflict(result, folder))):
             if picture is not None:

@@ -7,6 +7,7 @@ depends on is derived from the configuration, see `identity`.
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -21,15 +22,20 @@ from omegaconf import DictConfig
 from unlearnable import training
 from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples
+from unlearnable.files import write_atomically
 from unlearnable.identity import code_of, plain
 from unlearnable.measures.base import Measure
+from unlearnable.models.judging import judge_priors
 from unlearnable.poisons.base import Poison
 from unlearnable.store import Entry, Store, file_digest
+from unlearnable.tasks import of_task
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
 log = logging.getLogger(__name__)
+
+_PRIORS = "priors.json"
 
 #: What trains a model whatever the configuration says: part of a trajectory's code.
 _TRAINING = ("unlearnable.training", "unlearnable.seeding", "unlearnable.models.module", "unlearnable.data.module")
@@ -104,6 +110,27 @@ class Stages:
         entry = self.store.obtain("poison", key, make, waiting=waiting_for(f"the perturbation of {name}"))
         samples = data.train.replace(inputs=data.modality.read(entry.path))
         return PoisonedSamples(samples, entry.seconds, entry.reused, entry)
+
+    def priors(self, data: DataModule) -> dict[str, Any]:
+        """Task → prior → metric → its value on the test set: made from the clean data's targets, or taken from the store."""
+        key = {
+            "train": data.train.fingerprint,
+            "test": data.test.fingerprint,
+            "tasks": repr(data.tasks),
+            "code": code_of("unlearnable.models.judging"),
+        }
+
+        def make(folder: Path) -> None:
+            log.info("judging what can be predicted without an input")
+            found = {
+                name: judge_priors(task, of_task(data.train.targets, name), of_task(data.test.targets, name))
+                for name, task in data.tasks.items()
+            }
+            write_atomically(folder / _PRIORS, json.dumps(found))
+
+        entry = self.store.obtain("prior", key, make, waiting=waiting_for("the priors"))
+        found: dict[str, Any] = json.loads((entry / _PRIORS).read_text())
+        return found
 
     def purified(self, data: DataModule, title: str) -> DataModule:
         """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""

@@ -90,6 +90,59 @@ def test_dense_heads_double_the_resolution_in_each_stage() -> None:
     assert head(torch.rand(1, 6, 2, 3)).shape == (1, 5, 16, 24)
 
 
+@pytest.mark.parametrize("size", [18, 32])
+def test_skips_take_what_is_finer_than_the_last_map_to_dense_heads(size: int) -> None:
+    torch.manual_seed(0)
+    net = make_multi_task_net(backbone, TASKS, width=4, skips=True).eval()
+    images = torch.rand(2, 3, size, size, generator=seeded(0))
+    with torch.no_grad():
+        last, *finer = net.features(images)
+        before = net(images)
+        after = net.predict([last, *(torch.zeros_like(one) for one in finer)], images.shape[-2:])
+    torch.testing.assert_close(before["class_scene"], after["class_scene"])
+    assert before["normal"].shape == (2, 3, size, size)
+    assert (before["normal"] - after["normal"]).abs().max() > 1e-3
+    # Of 32 pixels: 4, 8 and 16, with four, two and one times the width of 4.
+    if size == 32:
+        assert [tuple(one.shape[1:]) for one in (last, *finer)] == [(16, 4, 4), (8, 8, 8), (4, 16, 16)]
+    assert set(net.for_task("normal").heads) == {"normal"}
+    torch.testing.assert_close(net.for_task("normal").eval()(images)["normal"], before["normal"])
+
+
+def test_a_doubling_adds_the_projected_skip() -> None:
+    head = DenseHead(2, 1, stages=2, width=3, skips=[5]).eval()
+    plain = DenseHead(2, 1, stages=2, width=3).eval()
+    plain.load_state_dict(head.state_dict(), strict=False)
+    features, finer = torch.rand(1, 2, 2, 2, generator=seeded(0)), torch.rand(1, 5, 4, 4, generator=seeded(1))
+    stage, skip = head.stages[0], head.stages[0].skip
+    with torch.no_grad():
+        doubled = stage.bn(stage.shuffle(stage.conv(features)))
+        expected = torch.relu(doubled + skip(finer))
+        torch.testing.assert_close(head(features, [finer]), head.shuffle(head.predict(expected)))
+        torch.testing.assert_close(plain(features), head.shuffle(head.predict(torch.relu(doubled))))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v2"])
+def test_torchvisions_networks_have_skips(name: str) -> None:
+    net = make_multi_task_net(
+        instantiate(composed(f"model={name}").model.net), {"normal": TASKS["normal"]}, width=4, skips=True
+    ).eval()
+    with torch.no_grad():
+        last, *finer = net.features(torch.rand(1, 3, 32, 32))
+        assert [one.shape[-1] for one in finer] == [last.shape[-1] * 2**k for k in range(1, len(finer) + 1)]
+        assert len(finer) >= 2
+        assert net(torch.rand(1, 3, 32, 32))["normal"].shape == (1, 3, 32, 32)
+
+
+def test_skips_need_the_maps_of_stages() -> None:
+    class Plain(nn.Module):
+        def forward_features(self, images: Tensor) -> Tensor:
+            return nn.functional.avg_pool2d(images, 16)
+
+    with pytest.raises(ValueError, match=r"`task\.skips` needs .* Plain does not give"):
+        make_multi_task_net(lambda classes: Plain(), TASKS, skips=True)
+
+
 def test_the_widths_of_heads_are_checked() -> None:
     with pytest.raises(ValueError, match="head_width"):
         make_multi_task_net(backbone, TASKS, width=0)

@@ -72,7 +72,8 @@ def config() -> Any:
 
 def test_a_result_says_what_it_is_and_what_it_depends_on(config: Any) -> None:
     # Poisoned: 0, 1 and 0 layers above β = 2; clean: 1, 1, 1. UD = 1/3.
-    made = make_result(config, Poison(), run([[1.0, 1.0], [1.0, 4.0], [0.0, 0.0]]), run(name="c"), seconds=9.0)
+    own = run([[1.0, 1.0], [1.0, 4.0], [0.0, 0.0]])
+    made = make_result(config, Poison(), own, run(name="c"), seconds=9.0, priors={"class": {"constant": {"acc": 0.1}}})
     assert (made["poison"], made["solver"], made["is_clean"]) == ("em", "fast", False)
     assert (made["beta"], made["learnable_layers"], made["ud"]) == (2.0, [0.0, 1.0, 0.0], pytest.approx(1 / 3))
     assert made["keys"] == {
@@ -106,7 +107,7 @@ def test_a_ud_that_is_undefined_costs_nothing_else(config: Any, caplog: pytest.L
     assert "ud of class is undefined" in caplog.text
     nothing = make_result(config, Poison(), run([[math.nan] * 2] * 3), run(name="c"), seconds=1.0)
     assert (nothing["ud"], nothing["geometric"]) == (None, None)
-    assert set(nothing["undefined"]) == {"ud", "geometric", "count_log"}
+    assert set(nothing["undefined"]) == {"ud", "geometric", "count_log", "skill"}
 
 
 def test_clean_data_are_their_own_reference(config: Any) -> None:
@@ -158,10 +159,27 @@ def test_several_tasks_have_their_metrics_and_conflicts(config: Any) -> None:
     assert made["tasks"]["depth"]["relative"] == 0
     assert "metric" not in made["tasks"]["joint"]
     assert made["delta_m"] == 0
+    assert made["tasks"]["depth"]["prior"] is made["tasks"]["depth"]["skill"] is None
+    assert made["tasks"]["depth"]["undefined"] == {"skill": "there is no prior to compare with"}
     assert made["conflict"]["epochs"] == [3]
     assert made["conflict"]["gradient"] == [[[1.0, -0.5], [-0.5, 1.0]]]
     np.testing.assert_allclose(made["conflict"]["sal"], np.ones((1, 2, 2)))  # the same SAL
     assert made["tasks"]["class"]["measures"] == {}
+
+
+def test_the_better_prior_is_the_prior_and_skill_is_counted_from_it(config: Any) -> None:
+    depth = {"constant": {"rmse": 3.0, "delta1": 0.1}, "pixel": {"rmse": 2.5, "delta1": 0.2}}
+    tasks = {"depth": Depth("depth", 1), "class": Classification("class", 10)}
+    own, clean = run(tasks=tasks), run(tasks=tasks, name="c")
+    clean.epochs[-1].metrics["test/depth/rmse"] = 1.5  # type: ignore[index]
+    priors = {"depth": depth, "class": {"constant": {"acc": 0.5}}}
+    found = make_result(config, Poison(), own, clean, seconds=1.0, priors=priors)["tasks"]
+    assert (found["depth"]["prior"], found["depth"]["prior_by"], found["depth"]["priors"]) == (2.5, "pixel", depth)
+    # (2.0 − 2.5) / (1.5 − 2.5).
+    assert (found["depth"]["skill"], found["depth"]["skill_verdict"]) == (0.5, "learnable")
+    assert (found["class"]["skill"], found["class"]["skill_verdict"]) == (None, "undefined")
+    assert found["class"]["undefined"] == {"skill": "the clean model does not beat the prior: acc 0.5 and 0.5"}
+    assert "skill" not in found["joint"]
 
 
 def test_sal_conflict_is_over_the_layers_that_all_tasks_have() -> None:

@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 class PictureTasks(ImageDataModule):
     """A classification set of pictures with three of Taskonomy's tasks besides, made from the *clean* pictures.
 
-    Three of the paper's four Taskonomy tasks or their kin are computed from the picture in Taskonomy itself: 2-D key
-    points, texture edges and 2-D segmentation. So any photographs have them; see `picture_targets` for how. A poison
-    changes the pictures that are trained on, never these targets.
+    2-D key points, texture edges and 2-D segmentation are computed from the picture in Taskonomy itself, so any
+    photographs have them; see `picture_targets` for how. A poison changes the pictures that are trained on, never these
+    targets.
 
     Args:
         source: Makes the data module of the class, such as `Cifar10` or `ImageNet100`, from `data_dir` and the sizes of

@@ -25,10 +25,10 @@ _SPLIT = "train_val_test_rooms.csv"
 
 
 class Rooms(Taskonomy):
-    """Random furnished rooms of six types, ray-cast with textures, one lamp and its shadows: nothing to download.
+    """Random furnished rooms of six types, ray-cast, from cameras at many places: nothing to download.
 
-    Domains: `class_scene`, `segment_semantic` (Taskonomy's codes), `depth_euclidean`, `normal`, `keypoints2d`,
-    `edge_occlusion`, `reshading`. Each room is a building of its own with `views` views, and the split is by room.
+    Domains: `class_scene`, `segment_semantic` (codes of `rooms_parts.CLASSES`), `depth_euclidean`, `normal`,
+    `keypoints2d`, `edge_occlusion`, `reshading`. Each room is a building of its own with `views` views, and the split is by room.
 
     Args:
         store_dir: The store that the frames are kept in.
@@ -46,8 +46,8 @@ class Rooms(Taskonomy):
         self,
         store_dir: str | Path,
         *,
-        frames: Number = 1000,
-        views: Number = 4,
+        frames: Number = 3000,
+        views: Number = 3,
         frame_size: Number = 64,
         generation_seed: Number = 0,
         test_share: Number = 0.2,

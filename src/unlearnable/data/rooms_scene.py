@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from unlearnable.data.rooms_furniture import ANYWHERE, CORNERS, CUBE, FURNITURE, Part, Rng, pastel, tint
+from unlearnable.data.rooms_furniture import ANYWHERE, FLOORS, FURNITURE
+from unlearnable.data.rooms_parts import CODES, CORNERS, CUBE, Part, Rng, pastel, period_of, tint
 
 #: Types of rooms: the classes of `class_scene`.
 SCENES = tuple(FURNITURE)
@@ -22,50 +23,66 @@ class Scene:
         size: Width, depth and height in metres; x and y start at 0.
         parts: Its solids; the first is the shell, whose faces look inwards.
         footprints: Ground areas that are taken, as (x0, y0, x1, y1).
+        own: How many of them, from the first on, are of pieces that tell the room's type.
     """
 
     label: int
     size: Float[np.ndarray, "3"]
     parts: list[Part] = field(default_factory=list)
     footprints: list[tuple[float, float, float, float]] = field(default_factory=list)
+    own: int = 0
 
 
 def make_scene(rng: Rng, label: int) -> Scene:
     """A random room of the type `SCENES[label]`, with its furniture and some that any room may have."""
-    size = np.array([*rng.uniform(2.9, 4.3, 2), rng.uniform(2.4, 3.0)])
-    scene = Scene(label, size, _shell(rng, size))
+    size = np.array([*rng.uniform(2.8, 4.4, 2), rng.uniform(2.4, 3.0)])
+    scene = Scene(label, size, _shell(rng, size, SCENES[label]))
     for make, along_wall in FURNITURE[SCENES[label]]:
         _place(rng, scene, make(rng), along_wall=along_wall)
-    for make, along_wall in ANYWHERE:
-        if rng.random() < 0.35:
+    scene.own = len(scene.footprints)
+    for make, along_wall, often in ANYWHERE:
+        if rng.random() < often:
             _place(rng, scene, make(rng), along_wall=along_wall)
     return scene
 
 
 def camera(rng: Rng, scene: Scene) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3 3"], float]:
-    """A viewpoint inside: position, axes (rows: right, down, forward) and the tangent of half the field of view."""
-    width, depth, _ = scene.size
+    """A viewpoint inside: position, axes (rows: right, down, forward) and the tangent of half the field of view.
+
+    Place, height, direction, roll and field of view vary widely, so that a pixel's place says little of what it shows.
+    Most views look at a piece of furniture that tells the room's type.
+    """
+    width, depth, height = scene.size
     furniture = np.array(scene.footprints).reshape(-1, 4)
-    middle = np.array([width / 2, depth / 2])
-    best, position = -1.0, middle
+    target = rng.uniform((0, 0, 0), scene.size)
+    if scene.own and rng.random() < 0.85:
+        x0, y0, x1, y1 = furniture[rng.integers(scene.own)]
+        target = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1), rng.uniform(0, 1.2)])
+    wanted, margin = rng.uniform(0.8, 3.0), 0.3
+    best, origin = np.inf, scene.size / 2
     for _ in range(24):
-        candidate = np.array([rng.uniform(0.25, width - 0.25), rng.uniform(0.25, depth - 0.25)])
+        candidate = rng.uniform((margin, margin, 0.4), (width - margin, depth - margin, height - 0.3))
+        x, y, _ = candidate
         inside = (
-            (candidate[0] > furniture[:, 0] - 0.2)
-            & (candidate[0] < furniture[:, 2] + 0.2)
-            & (candidate[1] > furniture[:, 1] - 0.2)
-            & (candidate[1] < furniture[:, 3] + 0.2)
+            (x > furniture[:, 0] - margin)
+            & (x < furniture[:, 2] + margin)
+            & (y > furniture[:, 1] - margin)
+            & (y < furniture[:, 3] + margin)
         )
-        distance = float(np.linalg.norm(candidate - middle)) + rng.uniform(0, 1.0)
-        if not inside.any() and distance > best:
-            best, position = distance, candidate
-    height = rng.uniform(1.3, 1.8)
-    target = np.array([*(middle + rng.normal(0, 0.5, 2)), rng.uniform(0.4, 1.0)])
-    origin = np.array([*position, height])
+        steep = abs(target[2] - candidate[2]) > np.linalg.norm(target[:2] - candidate[:2])
+        error = abs(float(np.linalg.norm(target - candidate)) - wanted) + 10 * steep
+        if not inside.any() and error < best:
+            best, origin = error, candidate
     forward = _unit(target - origin)
     right = _unit(np.cross(forward, (0.0, 0.0, 1.0)))
     down = np.cross(forward, right)
-    return origin, np.stack([right, down, forward]), float(np.tan(np.radians(rng.uniform(60, 80)) / 2))
+    roll = np.radians(rng.uniform(-15, 15))
+    turned = np.cos(roll) * right + np.sin(roll) * down
+    return (
+        origin,
+        np.stack([turned, np.cross(forward, turned), forward]),
+        float(np.tan(np.radians(rng.uniform(50, 80)) / 2)),
+    )
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
@@ -73,19 +90,19 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _shell(rng: Rng, size: np.ndarray) -> list[Part]:
+def _shell(rng: Rng, size: np.ndarray, scene: str) -> list[Part]:
     """Floor, ceiling and walls, each with a material of its own."""
     inward = CUBE[:, ::-1]
     # Of `CUBE`: x = 0, x = 1, y = 0, y = 1, z = 0, z = 1; two triangles each.
-    sides = {"walls": range(8), "floor": range(8, 10), "ceiling": range(10, 12)}
+    sides = {"wall": range(8), "floor": range(8, 10), "ceiling": range(10, 12)}
     wall = pastel(rng)
-    looks = {
-        "walls": (wall, rng.choice([0, 0, 1, 3])),
-        "floor": (tint(rng, 0.25, 0.75, 0.25), rng.choice([1, 2, 3])),
-        "ceiling": (np.clip(wall + 0.1, 0, 0.98), 0),
-    }
+    texture, colour = FLOORS[scene]
+    floor = (np.clip(np.array(colour) * rng.uniform(0.8, 1.2), 0, 0.95), texture)
+    if rng.random() < 0.3:
+        floor = (tint(rng, 0.25, 0.75, 0.25), int(rng.integers(1, 4)))
+    looks = {"wall": (wall, int(rng.choice([0, 1, 3]))), "floor": floor, "ceiling": (np.clip(wall + 0.1, 0, 0.98), 0)}
     return [
-        Part(CORNERS * size, inward[list(rows)], 1, looks[side][0], int(looks[side][1]), rng.uniform(0.15, 0.6))
+        Part(CORNERS * size, inward[list(rows)], CODES[side], *looks[side], period_of(rng, looks[side][1]))
         for side, rows in sides.items()
     ]
 

@@ -1,4 +1,4 @@
-"""A task's metrics over batches, by torchmetrics."""
+"""A task's metrics over batches, by torchmetrics; and what they are of predictions that look at no input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from unlearnable.tasks import Task
+
+_BATCH = 256
 
 
 class TaskMetrics(nn.Module):
@@ -43,3 +45,20 @@ class TaskMetrics(nn.Module):
         """Forgets all batches."""
         for name in self.metrics:
             self[name].reset()
+
+
+def judge_priors(task: Task, train: Tensor, test: Tensor) -> dict[str, dict[str, float]]:
+    """Prior → metric → its value on the test targets, by the metrics that judge a model.
+
+    Args:
+        task: The task.
+        train: Its training targets, which alone the priors are made from; none has a value: there are no priors.
+        test: Its test targets.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, predicted in task.priors(train).items() if task.known(train).any() else ():
+        metrics = TaskMetrics(task)
+        for target in test.split(_BATCH):
+            metrics.update(predicted.expand(len(target), *predicted.shape[1:]), target)
+        found[name] = {metric: float(value) for metric, value in metrics.compute().items()}
+    return found

@@ -90,7 +90,7 @@ class TaskModule(LightningModule):
         self.train_metrics = nn.ModuleDict({name: TaskMetrics(task) for name, task in classes.items()})
         self.test_metrics = nn.ModuleDict({name: TaskMetrics(task) for name, task in tasks.items()})
         self._task_losses = {name: TaskLoss(task) for name, task in tasks.items()}
-        self._graph: tuple[Tensor, dict[str, Tensor]] | None = None
+        self._graph: tuple[list[Tensor], dict[str, Tensor]] | None = None
         self._epoch_losses: list[tuple[int, Tensor]] = []
 
     @property
@@ -260,6 +260,7 @@ def multi_task(
     *,
     tasks: Sequence[str] | None = None,
     head_width: Number = 16,
+    skips: bool = False,
     **options: Any,
 ) -> TaskModule:
     """The module for the data's tasks, or some of them: what `task=multi` builds.
@@ -269,7 +270,8 @@ def multi_task(
         data_tasks: What the data have targets for.
         tasks: Which of them to train on; None takes all, one name is single-task training with the same recipe.
         head_width: See `make_multi_task_net`.
+        skips: See `make_multi_task_net`.
         **options: See `TaskModule`.
     """
     chosen = choose_tasks(data_tasks, tasks, what="task.tasks")
-    return TaskModule(make_multi_task_net(backbone, chosen, width=head_width), chosen, **options)
+    return TaskModule(make_multi_task_net(backbone, chosen, width=head_width, skips=skips), chosen, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from unlearnable.options import Number, whole
+from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Task
 
 Backbone = Callable[..., nn.Module]
@@ -25,6 +25,20 @@ class Chain(nn.Sequential):
     def forward_features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """The feature map."""
         return cast(Tensor, self(images))
+
+    def forward_stages(self, images: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The last feature map of each resolution, fine to coarse."""
+        parts: Any = list(self.children())
+        if len(parts) == 1:  # torchvision's `features`
+            parts = list(parts[0].children())
+        x = images
+        maps: list[Tensor] = []
+        for part in parts:
+            x = part(x)
+            if maps and maps[-1].shape[-2:] == x.shape[-2:]:
+                maps.pop()
+            maps.append(x)
+        return maps
 
 
 def make_encoder(backbone: nn.Module) -> nn.Module:
@@ -91,60 +105,90 @@ def feature_map(encoder: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[T
     return features
 
 
+def stage_maps(encoder: nn.Module, images: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+    """The encoder's feature maps, coarse to fine, each of twice the resolution of the one before.
+
+    Raises:
+        ValueError: if it does not give its stages' maps, or one of them is not twice as large as the next.
+    """
+    network: Any = encoder
+    if not callable(getattr(encoder, "forward_stages", None)):
+        raise ValueError(
+            f"`task.skips` needs the feature maps of the backbone's stages, which {type(encoder).__name__} does not "
+            "give: add a method `forward_stages` that returns them, fine to coarse, or use task.skips=false."
+        )
+    maps: list[Tensor] = network.forward_stages(images)[::-1]
+    kept = [maps[0]]
+    for finer in maps[1:]:
+        if finer.shape[-1] == images.shape[-1] or not 0 <= 2 * kept[-1].shape[-1] - finer.shape[-1] <= 1:
+            break
+        kept.append(finer)
+    return kept
+
+
 class MultiTaskNet(nn.Module):
     """One encoder, one head a task: images → {task: prediction}.
 
     Layers are named `encoder.<name in the backbone>` and `heads.<task>.<name in the head>`.
 
     Args:
-        encoder: Has `forward_features`, see `make_encoder`.
-        heads: Task → head over the feature map.
+        encoder: Has `forward_features`, see `make_encoder`; with skips also `forward_stages`.
+        heads: Task → head over the feature map, and over the finer ones where there are skips.
+        skips: Whether the heads see the encoder's finer maps too.
     """
 
-    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module], *, skips: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleDict(heads)
+        self.skips = skips
 
     @override
     def forward(self, images: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
         features = self.features(images)
         return self.predict(features, images.shape[-2:])
 
-    def features(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        """The shared feature map."""
-        return feature_map(self.encoder, images)
+    def features(self, images: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The shared feature maps: the last one, and with skips the finer ones, coarse to fine."""
+        return stage_maps(self.encoder, images) if self.skips else [feature_map(self.encoder, images)]
 
-    def predict(self, features: Float[Tensor, "n d i j"], size: torch.Size) -> dict[str, Tensor]:
+    def predict(self, features: Sequence[Float[Tensor, "n _ _ _"]], size: torch.Size) -> dict[str, Tensor]:
         """Each head's prediction; dense ones cut to `size`, where strides had rounded up."""
-        outputs = {task: head(features) for task, head in self.heads.items()}
+        last, *finer = features
+        outputs = {task: head(last, finer) for task, head in self.heads.items()}
         return {
             task: output[..., : size[0], : size[1]] if output.ndim == 4 else output for task, output in outputs.items()
         }
 
     def for_task(self, task: str) -> MultiTaskNet:
         """The part that `task` depends on, encoder and its own head: the same modules under the same names."""
-        return MultiTaskNet(self.encoder, {task: self.heads[task]})
+        return MultiTaskNet(self.encoder, {task: self.heads[task]}, skips=self.skips)
 
 
-def make_multi_task_net(backbone: Backbone, tasks: Mapping[str, Task], *, width: Number = 16) -> MultiTaskNet:
+def make_multi_task_net(
+    backbone: Backbone, tasks: Mapping[str, Task], *, width: Number = 16, skips: bool = False
+) -> MultiTaskNet:
     """Builds a net for `tasks` on a backbone of the model group.
 
     Args:
         backbone: Called with a number of outputs; its classifier is not used.
         tasks: What to predict.
         width: Channels within the dense heads.
+        skips: Whether the dense heads see the encoder's finer feature maps too, see `DenseHead`.
 
     Raises:
-        ValueError: if the backbone has no feature map.
+        ValueError: if the backbone has no feature map, or for `skips` no maps of its stages.
     """
+    skips = switch("task.skips", skips)
     width = whole("task.head_width", width, at_least=1, what="a number of channels")
     encoder: Any = make_encoder(backbone(1))
     side = 64
     encoder.eval()
     with torch.no_grad():
-        features = feature_map(encoder, torch.zeros(1, 3, side, side))
+        blank = torch.zeros(1, 3, side, side)
+        last, *finer = stage_maps(encoder, blank) if skips else [feature_map(encoder, blank)]
     encoder.train()
-    channels, stages = features.shape[1], max(1, math.ceil(math.log2(side / features.shape[-1])))
-    heads = {name: task.head(channels, stages=stages, width=width) for name, task in tasks.items()}
-    return MultiTaskNet(encoder, heads)
+    channels, stages = last.shape[1], max(1, math.ceil(math.log2(side / last.shape[-1])))
+    seen: dict[str, Any] = {"skips": [skip.shape[1] for skip in finer]} if skips else {}
+    heads = {name: task.head(channels, stages=stages, width=width, **seen) for name, task in tasks.items()}
+    return MultiTaskNet(encoder, heads, skips=skips)

@@ -55,8 +55,16 @@ class TinyResNet(nn.Module):
 
     def forward_features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """The last feature map of a batch."""
+        return self.forward_stages(x)[-1]
+
+    def forward_stages(self, x: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The feature map after each stage, the last one last."""
         x = torch.relu(self.bn1(self.conv1(x)))
-        return self.layer3(self.layer2(self.layer1(x)))
+        maps = []
+        for stage in (self.layer1, self.layer2, self.layer3):
+            x = stage(x)
+            maps.append(x)
+        return maps
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Class scores of a batch."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from unlearnable.report.figures.methods import SHOWN
 from unlearnable.report.words import said, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
-from unlearnable.results.comparison import Comparison, stabilities
+from unlearnable.results.comparison import Comparison, families, stabilities
 from unlearnable.results.ranking import order, rank_correlation
 from unlearnable.results.records import Records
+from unlearnable.results.skill import VERDICTS
 
 
 def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]:
@@ -28,6 +29,7 @@ def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]
         *(correlation_text(first, name) for name in correlated),
         *_reported(first),
         *(text for name in SHOWN for text in _stability(cells, name)),
+        *_skills(cells),
     ]
 
 
@@ -96,6 +98,31 @@ def _stability(cells: Sequence[Cell], distance: str) -> Iterator[str]:
             yield f"Order of the methods by {SHOWN[distance]} between {ways}: {agreement}."
 
 
+def _skills(cells: Sequence[Cell]) -> Iterator[str]:
+    """What each method leaves of which task; about the first setting where there are several."""
+    multi = [cell for cell in cells if cell.first.result.get("tasks") and cell.skill.verdict]
+    trained = families(multi, free=("eps", "steps", "solver", "settings", "task"))
+    for family in list(trained.values())[:1]:
+        for method in dict.fromkeys(cell.first.label for cell in family if not cell.is_clean):
+            found: dict[str, dict[str, None]] = {}
+            for cell in family:
+                if cell.first.label == method:
+                    found.setdefault(cell.skill.verdict, {})[cell.first.task] = None
+            kinds = [f"{word} for {', '.join(found[word])}" for word in VERDICTS if word in found]
+            yield f"By skill, data with {method} are {'; '.join(kinds)}."
+
+
+def undefined_skills(cells: Sequence[Cell]) -> list[str]:
+    """Tasks whose clean model has not learnt enough to say what a poison takes, each once, with the reason."""
+    return list(
+        dict.fromkeys(
+            f"Skill{f' of {cell.first.task}' if cell.first.result.get('tasks') else ''} is undefined: {reason}."
+            for cell in cells
+            if (reason := cell.skill.undefined)
+        )
+    )
+
+
 def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
     """What failed, is missing or was left out."""
     texts = _failures(records)
@@ -108,7 +135,7 @@ def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
         names = ", ".join(dict.fromkeys(cell.first.label for cell in single))
         texts.append(f"One seed only for {names}: no spread and no verdict there.")
     texts += list(dict.fromkeys(f"{cell.first.label}: {cell.note}" for cell in cells if cell.note))
-    texts += _arbitrary(records)
+    texts += undefined_skills(cells) + _arbitrary(records)
     left_out = sum(int(run.result.get("left_out") or 0) for run in records.runs)
     if left_out:
         texts.append(

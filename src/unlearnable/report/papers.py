@@ -63,6 +63,7 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
         found["transfer"] = [across.transfer(transfer, method) for method in transfer.methods]
     if multi := [cell for cell in ordered if cell.first.result.get("tasks")]:
         found["tasks"] = [methods.task_distances(multi, look, distance) for distance in methods.SHOWN]
+        found["skill"] = [chart for chart in [methods.task_skills(multi, look)] if chart is not None]
     return {name: charts for name, charts in found.items() if charts}
 
 

@@ -28,6 +28,10 @@ from unlearnable.results.records import Records
 #: Of panels that show both distances.
 _NAMES = tuple(methods.SHOWN.values())
 _BARS = "Bars: ± standard deviation over the seeds for UD, the 95 % interval for the geometric distance."
+_SKILL = (
+    "Mean and ± standard deviation over the seeds. 1 is what the clean model learns, 0 what the training targets alone give "
+    "without any input. Tasks whose clean model does not beat that are left out."
+)
 #: Runs whose maps of a measure are shown at most.
 _MOST_MAPS = 40
 
@@ -150,11 +154,18 @@ def tasks_section(records: Records, cells: Sequence[Cell], looks: Mapping[str, L
     multi = [cell for cell in cells if cell.first.result.get("tasks")]
     if not multi:
         return Section("tasks", "Tasks", notes=["No multi-task job here."])
+    by_setting = families(multi, free=("task",))
+    skills = [
+        Choice(title, [chart])
+        for title, family in by_setting.items()
+        if (chart := methods.task_skills(family, looks)) is not None
+    ]
+    panels = [Panel("task-skill", "Skill of each task", _SKILL, skills)] if skills else []
     choices = [
         Choice(title, [methods.task_distances(family, looks, distance) for distance in methods.SHOWN])
-        for title, family in families(multi, free=("task",)).items()
+        for title, family in by_setting.items()
     ]
-    panels = [Panel("task-ud", "Distances of each task", _BARS, choices, names=_NAMES)]
+    panels.append(Panel("task-ud", "Distances of each task", _BARS, choices, names=_NAMES))
     conflicts = {}
     for run in records.runs:
         conflict = run.result.get("conflict")

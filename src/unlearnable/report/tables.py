@@ -91,6 +91,9 @@ _HINTS = {
     "of clean": "The clean runs' learnable layers",
     "test acc, APBench": "200 epochs, ResNet-18; some are of another algorithm and not comparable",
     "budget used": "Largest norms over the training images",
+    "prior": "The better of what needs no input: one prediction for all, or one a pixel, from the training targets",
+    "skill": "(M − prior) / (clean − prior) of the test metric M: 1 is like clean data, 0 like predictions without an input",
+    "for this task": "Unlearnable at a skill of at most 0.1, learnable from 0.5 on",
 }
 
 
@@ -113,6 +116,7 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         "peak": lambda cell: number(*cell.figure("test_acc_peak"), percent=True),
         "test acc, APBench": _apbench,
         "clean test acc": lambda cell: number(*cell.figure("clean_test_acc"), percent=True),
+        "skill": lambda cell: number(cell.skill.mean, cell.skill.std),
         "certified": lambda cell: number(*cell.figure("certificate.certified"), percent=True),
         "recovered": lambda cell: number(*cell.figure("certificate.recovered"), percent=True),
         "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
@@ -220,6 +224,9 @@ def tasks(cells: Sequence[Cell]) -> Table:
         "metric",
         "poisoned",
         "clean",
+        "prior",
+        "skill",
+        "for this task",
         "relative",
     ]
     rows = []
@@ -235,11 +242,23 @@ def tasks(cells: Sequence[Cell]) -> Table:
                     Entry(metric, metric),
                     number(*cell.figure("test_metric"), digits=3),
                     number(*cell.figure("clean_test_metric"), digits=3),
+                    number(cell.figure("prior")[0], digits=3),
+                    number(cell.skill.mean, cell.skill.std),
+                    _learnable(cell),
                     Entry("–") if math.isnan(relative[0]) else Entry(pm(*relative, 1) + " %", repr(relative[0])),
                 ],
                 "clean" if cell.is_clean else "",
             )
         )
-    words = ("method", "task", "verdict", "geometric verdict", "metric")
-    caption = "Each task by its own metric; relative: change against the clean model in per cent, negative is worse."
-    return Table(caption, [Column(name, name not in words) for name in names], rows, sortable=True)
+    words = ("method", "task", "verdict", "geometric verdict", "metric", "for this task")
+    caption = (
+        "Each task by its own metric. Skill: of what the clean model learnt beyond the prior, the share that is left; at most "
+        "0.1 is unlearnable, at least 0.5 learnable. Relative: change against the clean model in per cent, negative is worse."
+    )
+    headings = [Column(name, name not in words, _HINTS.get(name, "")) for name in names]
+    return Table(caption, headings, rows, sortable=True)
+
+
+def _learnable(cell: Cell) -> Entry:
+    word = cell.skill.verdict
+    return Entry(word or "–", word, {"unlearnable": "yes", "learnable": "no", "in between": "open"}.get(word, ""))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearnable.report.figures.methods import BARS, SHOWN
+from unlearnable.report.findings import undefined_skills
 from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
@@ -13,7 +14,7 @@ from unlearnable.results.records import AXES, Records
 from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
 
 _SHOWN: Mapping[str, str] = {
     "poison": "poison",
@@ -35,11 +36,16 @@ _SHOWN: Mapping[str, str] = {
     "test_metric": "test",
     "clean_test_metric": "clean test",
     "relative": "against clean, %",
+    "prior": "prior",
+    "skill": "skill",
+    "skill_verdict": "for this task",
     "seconds": "seconds",
 }
+#: Columns that are neither wrapped nor shortened.
+_WHOLE = ("poison", "task", "skill")
 _ONLY_IF_VARIED = ("task", "variant", "settings")
 _ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
-_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
+_OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative", "prior")
 #: Above this number of jobs the terminal shows the cells alone.
 _MOST_JOBS_SHOWN = 40
 
@@ -54,6 +60,8 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         _print_cells(console, cells)
     elif cells:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
+    for text in undefined_skills(cells):
+        console.print(text)
     for failure in records.failures:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
@@ -129,7 +137,8 @@ def _print_jobs(console: Console, records: Records) -> None:
     shown = [name for name in shown if name not in (_OTHER_METRICS if accuracies else _ACCURACIES)]
     table = Table(title="UD: lower means more unlearnable; 1 means like clean data")
     for name in shown:
-        table.add_column(_SHOWN[name], justify="left" if name in ("poison", *_ONLY_IF_VARIED) else "right")
+        justify: JustifyMethod = "left" if name in ("poison", *_ONLY_IF_VARIED) else "right"
+        table.add_column(_SHOWN[name], justify=justify, no_wrap=name in _WHOLE)
     for row in rows:
         table.add_row(*(short(row.get(name)) for name in shown))
     for failure in records.failures:
@@ -157,13 +166,18 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
         "train acc": lambda cell: pm(*cell.figure("train_acc"), digits=2),
         "test acc": lambda cell: pm(*cell.figure("test_acc"), digits=2),
         "peak": lambda cell: pm(*cell.figure("test_acc_peak"), digits=2),
+        "skill": lambda cell: pm(cell.skill.mean, cell.skill.std, 2),
+        "for this task": lambda cell: cell.skill.verdict,
     }
-    if not any(cell.first.settings for cell in cells):
-        del columns["settings"]
+    columns = {
+        name: text
+        for name, text in columns.items()
+        if name in ("poison", "UD") or any(text(cell) not in ("", "–") for cell in cells)
+    }
     table = Table(title="Over seeds: mean ± standard deviation; geometric distance with its 95 % interval")
     for name in columns:
         right = ("seeds", "UD", "clean vs clean", "geometric", "eps", "steps")
-        table.add_column(name, justify="right" if name in right else "left")
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in _WHOLE)
     for cell in cells:
         table.add_row(*(text(cell) for text in columns.values()))
     console.print(table)

@@ -13,7 +13,8 @@ import numpy as np
 
 from unlearnable.distances import DistanceSpread, Spread, all_spreads, distance_spread
 from unlearnable.results.published import Published, published
-from unlearnable.results.records import Records, Run
+from unlearnable.results.records import Records, Run, number
+from unlearnable.results.skill import Skill, skill
 
 #: The distances that tables and figures show; `distances` of a result has more.
 UD, GEOMETRIC = "ud", "geometric"
@@ -30,6 +31,7 @@ class Cell:
         note: Why `spread` is None.
         spreads: Distance → the same of every other distance that has a spread; empty if the runs can not be compared.
         clean_losses: Seed → losses of the clean runs, `[T]`, as far as they are known.
+        skill: How much is left of what the clean runs learnt, run by run.
     """
 
     runs: Sequence[Run]
@@ -38,6 +40,7 @@ class Cell:
     note: str = ""
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     clean_losses: Mapping[int, np.ndarray] = field(default_factory=dict)
+    skill: Skill = field(default_factory=Skill)
 
     @property
     def first(self) -> Run:
@@ -133,7 +136,21 @@ def _cell(records: Records, runs: Sequence[Run]) -> Cell:
     with suppress(ValueError):  # the runs do not fit each other: the note says so
         weights = runs[0].result.get("parameters")
         spreads = all_spreads(own, clean, weights=weights, losses=losses, clean_losses=clean_losses)
-    return Cell(runs, clean, spread, note, spreads, clean_losses)
+    return Cell(runs, clean, spread, note, spreads, clean_losses, _skill(records, runs))
+
+
+def _skill(records: Records, runs: Sequence[Run]) -> Skill:
+    """Against the mean of all clean runs in the setting; none for results without a prior."""
+    first = runs[0].result
+    if "prior" not in first:
+        return Skill()
+    return skill(
+        [number(run.result["test_metric"]) for run in runs],
+        list(records.clean_metrics(runs).values()),
+        number(first["prior"]),
+        metric=first["metric"],
+        higher_is_better=first["higher_is_better"],
+    )
 
 
 def figure(result: Mapping[str, Any], name: str) -> float:

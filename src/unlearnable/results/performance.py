@@ -10,10 +10,14 @@ import numpy as np
 from unlearnable.measures.conflict import sal_conflict
 from unlearnable.results.relative import delta_m, relative_performance
 from unlearnable.results.run import CONFLICT, SAL, MeasuredRun
+from unlearnable.results.skill import best_prior, skill
+
+#: Task → prior → metric → its value on the test set.
+Priors = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
-def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[str, Any]:
-    """A task's test metric after the last epoch, poisoned and clean, and its relative performance in per cent.
+def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun, priors: Priors) -> dict[str, Any]:
+    """A task's test metric after the last epoch, poisoned and clean, its relative performance in per cent, its skill.
 
     Empty for what has no metric of its own, such as the joint loss.
     """
@@ -27,13 +31,22 @@ def task_performance(task: str, run: MeasuredRun, clean: MeasuredRun) -> dict[st
     finite = [entry for entry in series if np.isfinite(entry)]
     best = max if metric.higher_is_better else min
     last = run.epochs[-1].metrics
+    way: Any = {"higher_is_better": metric.higher_is_better}
+    by, prior = best_prior(priors.get(task, {}), metric.name, **way)
+    found = skill([value], [reference], prior, metric=metric.name, **way)
     return {
         "metric": metric.name,
         "higher_is_better": metric.higher_is_better,
         "test_metric": value,
         "test_metric_peak": best(finite) if finite else None,
         "clean_test_metric": reference,
-        "relative": relative_performance(value, reference, higher_is_better=metric.higher_is_better),
+        "relative": relative_performance(value, reference, **way),
+        "prior": prior,
+        "prior_by": by,
+        "priors": priors.get(task, {}),
+        "skill": found.mean,
+        "skill_verdict": found.verdict,
+        "undefined": {"skill": found.undefined} if found.undefined else {},
         "test": {name.removeprefix(prefix): entry for name, entry in last.items() if name.startswith(prefix)},
     }
 

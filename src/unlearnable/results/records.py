@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -184,9 +185,17 @@ class Records:
 
         A run's own reference goes before another's of the same seed. Losses are missing where no result says them.
         """
-        setting = [*(other for other in self.runs if other.setting == runs[0].setting), *runs]
+        setting = self._in_setting(runs)
         sal = {run.seed: run.clean_sal for run in setting}
         return sal, {run.seed: losses for run in setting if (losses := run.clean_losses) is not None}
+
+    def clean_metrics(self, runs: Sequence[Run]) -> dict[int, float]:
+        """Seed → test metric of the same clean runs; NaN where it is no number."""
+        return {run.seed: number(run.result.get("clean_test_metric")) for run in self._in_setting(runs)}
+
+    def _in_setting(self, runs: Sequence[Run]) -> list[Run]:
+        """Every run in the setting of one cell's `runs`, its own last."""
+        return [*(other for other in self.runs if other.setting == runs[0].setting), *runs]
 
 
 def job_name(sweep: Path, folder: Path) -> str:
@@ -202,6 +211,11 @@ def natural_order(name: str) -> list[Any]:
 def _identity(keys: Mapping[str, Any]) -> tuple[str, str] | None:
     trajectory, measure = keys.get("trajectory"), (keys.get("measure") or {}).get(SAL)
     return (trajectory, measure) if trajectory and measure else None
+
+
+def number(value: Any) -> float:
+    """A number from JSON, where null stands for NaN."""
+    return math.nan if value is None else float(value)
 
 
 def array(rows: Sequence[Sequence[float | None]]) -> Float64[np.ndarray, "rows columns"]:

@@ -22,7 +22,7 @@ from unlearnable.distances import (
 )
 from unlearnable.files import finite
 from unlearnable.identity import plain
-from unlearnable.results.performance import multi_task_figures, task_performance
+from unlearnable.results.performance import Priors, multi_task_figures, task_performance
 from unlearnable.results.run import CONFLICT, SAL, MadePoison, MeasuredRun
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def make_result(
     reference: MeasuredRun | None,
     *,
     seconds: float,
+    priors: Priors | None = None,
     noise: Mapping[str, Any] | None = None,
     preview: Path | None = None,
 ) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def make_result(
         run: The run on them.
         reference: The clean run of the same protocol and seed; None if the data are clean, and `run` its own reference.
         seconds: The job's wall clock.
+        priors: What needs no input is worth on the test set; None if that is not known.
         noise: What the poison changed, in numbers.
         preview: A picture (or a text) of it in the job's folder.
 
@@ -68,7 +70,7 @@ def make_result(
             f"SAL was measured after epochs {run.sal_epochs} of this run and {clean.sal_epochs} of its clean reference: there "
             "is none to compare. Train longer, or measure more often (sal.every_n_epochs)."
         )
-    tasks = {task: _task_result(task, run, clean, epochs) for task in run.tasks_of(SAL)}
+    tasks = {task: _task_result(task, run, clean, epochs, priors or {}) for task in run.tasks_of(SAL)}
     (first, *others) = tasks.values()
     accuracies = [epoch.metrics.get("test/acc") for epoch in run.epochs]
     return finite(
@@ -99,11 +101,17 @@ def make_result(
     )
 
 
-def _task_result(task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequence[int]) -> dict[str, Any]:
+def _task_result(
+    task: str, run: MeasuredRun, clean: MeasuredRun, epochs: Sequence[int], priors: Priors
+) -> dict[str, Any]:
     """All figures of one task."""
+    distances, performance = _distances(task, run, clean, epochs), task_performance(task, run, clean, priors)
+    for name, why in performance.get("undefined", {}).items():
+        log.warning("%s of %s is undefined: %s", name, task, why)
     return {
-        **_distances(task, run, clean, epochs),
-        **task_performance(task, run, clean),
+        **distances,
+        **performance,
+        "undefined": {**distances["undefined"], **performance.get("undefined", {})},
         "measures": _other_measures(task, run, clean),
     }
 

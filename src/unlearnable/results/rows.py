@@ -27,7 +27,8 @@ COLUMNS = (
     *("eps", "steps", "solver"),
     *("beta", "learnable_layers", "clean_learnable_layers", "ud", "ud_parameter_weighted", "ud_until_convergence"),
     *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc"),
-    *("metric", "test_metric", "test_metric_peak", "clean_test_metric", "relative", "delta_m", "seconds", "error"),
+    *("metric", "test_metric", "test_metric_peak", "clean_test_metric", "prior", "prior_by"),
+    *("skill", "skill_verdict", "relative", "delta_m", "seconds", "error"),
 )
 #: Figures of a job that are averaged over the seeds; `noise.…` is what the perturbation used of its budget.
 AVERAGED = (
@@ -94,6 +95,10 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         **{f"{name}_std": deviation for name, (_, deviation) in figures.items()},
         "ud_as_reported_unverified": cell.published.ud,
         "metric": first.result.get("metric", ""),
+        "prior": first.result.get("prior"),
+        "skill": cell.skill.mean,
+        "skill_std": cell.skill.std,
+        "skill_verdict": cell.skill.verdict,
         "seconds": cell.figure("seconds.total")[0],
     }
 

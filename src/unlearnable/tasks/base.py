@@ -1,4 +1,4 @@
-"""What a task is: its loss, its metrics, its head, its targets under a flip; one file a kind beside this one."""
+"""What a task is: its loss, metrics, head, priors, its targets under a flip; one file a kind beside this one."""
 
 from __future__ import annotations
 
@@ -70,15 +70,28 @@ class Task(ABC):
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         """Metric → what its `update` takes of a batch, values that are missing left out."""
 
-    def head(self, in_channels: int, *, stages: int, width: int) -> nn.Module:
-        """The head that predicts it from a feature map `[n, in_channels, i, j]`.
+    def head(self, in_channels: int, *, stages: int, width: int, skips: Sequence[int] = ()) -> nn.Module:
+        """The head that predicts it from feature maps, the last of shape `[n, in_channels, i, j]`.
 
         Args:
             in_channels: Channels of the feature map.
             stages: How often its resolution is to be doubled.
             width: Channels within a dense head.
+            skips: Channels of the finer maps that a dense head sees besides, see `DenseHead`.
         """
-        return DenseHead(in_channels, self.channels, stages=stages, width=width)
+        return DenseHead(in_channels, self.channels, stages=stages, width=width, skips=skips)
+
+    def priors(self, target: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """What can be predicted without looking at an input; no priors for a kind that does not say.
+
+        Args:
+            target: Of all training samples, `[n, …]`; at least one has a value.
+
+        Returns:
+            `constant`, the same for every image and pixel, and of dense tasks `pixel`, the same for every image; both
+            `[1, channels, …]` as the head would predict it for one image.
+        """
+        return {}
 
     def mirror(self, target: Tensor) -> Tensor:
         """The targets of images that are mirrored left to right."""
@@ -122,6 +135,11 @@ def image_mean(values: Float[Tensor, "n *rest"], valid: Tensor) -> Float[Tensor,
     counts = valid.sum(1)
     sums = torch.where(valid, values, torch.zeros_like(values)).sum(1)
     return (sums / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
+
+
+def dense_priors(constant: Float[Tensor, "1 c 1 1"], pixel: Float[Tensor, "1 c h w"]) -> dict[str, Tensor]:
+    """Both priors of a dense task; `pixel` is NaN where no training image has a value, and takes the constant there."""
+    return {"constant": constant.expand_as(pixel), "pixel": torch.where(pixel.isnan(), constant, pixel)}
 
 
 def choose_tasks(tasks: Mapping[str, Task], names: Sequence[str] | None, *, what: str) -> dict[str, Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,5 +75,11 @@ class Classification(Task):
         return {"acc": (output, target)}
 
     @override
-    def head(self, in_channels: int, *, stages: int, width: int) -> nn.Module:
+    def priors(self, target: Int64[Tensor, " n"]) -> dict[str, Tensor]:
+        """The classes' shares: what is predicted is the most frequent one."""
+        counts = torch.bincount(target[target >= 0], minlength=self.channels)
+        return {"constant": (counts / counts.sum()).log()[None]}
+
+    @override
+    def head(self, in_channels: int, *, stages: int, width: int, skips: Sequence[int] = ()) -> nn.Module:
         return ClassHead(in_channels, self.channels)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MeanSquaredError
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,9 @@ class Depth(Task):
             "abs_rel": ((predicted - true).abs() / true,),
             "delta1": ((ratio < 1.25).float(),),
         }
+
+    @override
+    def priors(self, target: Float[Tensor, "n 1 h w"]) -> dict[str, Tensor]:
+        """The median, which the loss is smallest at."""
+        pixel = target.nanmedian(dim=0, keepdim=True).values
+        return dense_priors(target.nanmedian().log().view(1, 1, 1, 1), pixel.log())

@@ -14,7 +14,7 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import BinaryAveragePrecision
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
 
 #: Of the average precision: exact curves would keep every pixel of the test set; these change the third digit.
 _THRESHOLDS = 200
@@ -66,3 +66,9 @@ class Heatmap(Task):
         known = ~target.isnan()
         predicted, true = output[known].sigmoid(), target[known]
         return {"ap": (predicted, (true >= POSITIVE).long()), "rmse": (predicted, true)}
+
+    @override
+    def priors(self, target: Float[Tensor, "n 1 h w"]) -> dict[str, Tensor]:
+        """The average map."""
+        constant, pixel = target.nanmean().view(1, 1, 1, 1), target.nanmean(dim=0, keepdim=True)
+        return dense_priors(constant.logit(eps=1e-6), pixel.logit(eps=1e-6))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ class Normals(Task):
         cosine = F.cosine_similarity(output, target.nan_to_num(0.0), dim=1)[self.known(target)]
         angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
         return {"mean_angle": (angle,), "within_11": ((angle <= 11.25).float(),)}
+
+    @override
+    def priors(self, target: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+        """The mean direction."""
+        target = torch.where(self.known(target)[:, None], target, torch.nan)
+        constant, pixel = target.nanmean(dim=(0, 2, 3), keepdim=True), target.nanmean(dim=0, keepdim=True)
+        return dense_priors(F.normalize(constant), F.normalize(pixel))
 
     @override
     def mirror(self, target: Tensor) -> Tensor:

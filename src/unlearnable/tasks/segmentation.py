@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,13 @@ class Segmentation(Task):
         known = target >= 0
         pair = output.argmax(1)[known], target[known]
         return {"miou": pair, "pixel_acc": pair}
+
+    @override
+    def priors(self, target: Int64[Tensor, "n h w"]) -> dict[str, Tensor]:
+        """The classes' shares: what is predicted is the most frequent one."""
+        counts = torch.stack([(target == label).sum(0) for label in range(self.channels)])[None]
+        everywhere = counts.sum((2, 3), keepdim=True)
+        return dense_priors((everywhere / everywhere.sum()).log(), (counts / counts.sum(1, keepdim=True)).log())
 
 
 @cache

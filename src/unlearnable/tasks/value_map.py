@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanSquaredError
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
 
 
 @dataclass(frozen=True)
@@ -34,3 +34,8 @@ class ValueMap(Task):
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         known = ~target.isnan()
         return {"rmse": (output[known], target[known])}
+
+    @override
+    def priors(self, target: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
+        """The average map, which the RMSE is smallest at."""
+        return dense_priors(target.nanmean(dim=(0, 2, 3), keepdim=True), target.nanmean(dim=0, keepdim=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -133,15 +133,43 @@ def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> 
 def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: str = UD) -> Chart:
     """A distance of each task, methods side by side."""
     poisoned = [cell for cell in cells if not cell.is_clean]
+
+    def value(cell: Cell) -> tuple[float, tuple[float, float]]:
+        return cell.value(distance), cell.interval(distance)
+
+    return _by_task(cells, looks, value, axis_of(distance, poisoned), [Reference(y=1)])
+
+
+def task_skills(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Chart | None:
+    """Skill of each task, methods side by side; None where none has one."""
+    cells = [cell for cell in cells if cell.skill.values]
+    if all(cell.is_clean for cell in cells):
+        return None
+
+    def value(cell: Cell) -> tuple[float, tuple[float, float]]:
+        mean, std = cell.skill.mean, cell.skill.std
+        return mean, (mean - std, mean + std)
+
+    lines = [Reference(y=1, words="clean data"), Reference(y=0, words="prior")]
+    return _by_task(cells, looks, value, Axis("skill"), lines)
+
+
+def _by_task(
+    cells: Sequence[Cell],
+    looks: Mapping[str, Look],
+    value: Callable[[Cell], tuple[float, tuple[float, float]]],
+    axis: Axis,
+    lines: Sequence[Reference],
+) -> Chart:
+    """The poisoned cells task by task, a series a method; `value` is a cell's place and the ends of its bar."""
+    poisoned = [cell for cell in cells if not cell.is_clean]
     tasks = list(dict.fromkeys(cell.first.task for cell in cells))
     series = []
     for name in dict.fromkeys(cell.first.label for cell in poisoned):
-        own = [cell for cell in poisoned if cell.first.label == name]
-        places, values = [cell.first.task for cell in own], [cell.value(distance) for cell in own]
-        series.append(Series(name, places, values, looks[name], y_range=[cell.interval(distance) for cell in own]))
-    return Chart(
-        Axis(scale="category", categories=tasks), axis_of(distance, poisoned), series, references=[Reference(y=1)]
-    )
+        own = [(cell.first.task, *value(cell)) for cell in poisoned if cell.first.label == name]
+        places, values, ranges = zip(*own, strict=True)
+        series.append(Series(name, places, values, looks[name], y_range=ranges))
+    return Chart(Axis(scale="category", categories=tasks), axis, series, references=lines)
 
 
 def _point(cell: Cell, looks: Mapping[str, Look], distance: str) -> Series:
