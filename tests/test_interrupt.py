@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ import pytest
 from tests._inputs import ROOT
 
 
-def start(folder: Path, job: str) -> subprocess.Popen[str]:
+def start(folder: Path, job: str, *more: str) -> subprocess.Popen[str]:
     arguments = [
         "experiment=smoke",
         "logger=none",
         "poison=ops",
         "trainer.max_epochs=4",
         f"hydra.run.dir={folder}/{job}",
+        *more,
     ]
     environment = {**os.environ, "UNLEARNABLE_STORE": str(folder / f"store-{job}"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -44,11 +46,24 @@ def rest_after(job: subprocess.Popen[str], text: str, number: signal.Signals, *,
 
 
 @pytest.mark.timeout(600)
-def test_a_job_that_is_terminated_does_not_count_as_a_success(tmp_path: Path) -> None:
-    job = start(tmp_path, "terminated")
-    output = rest_after(job, "epoch 1/4", signal.SIGTERM, timeout=240)
-    assert job.returncode in (128 + signal.SIGTERM, -signal.SIGTERM), output  # as a shell, or the system, says it
-    assert not (tmp_path / "terminated" / "result.json").exists()
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_is_stopped_while_it_measures_ends_at_once_with_the_signals_code(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    # The published procedure with ten million steps would take days: it does not wait for its end.
+    job = start(tmp_path, "stopped", "sal=reference", "steps=10000000", "poison=clean")
+    end = time.monotonic() + 120
+    while not any(tmp_path.glob("store-stopped/partial/trajectory-*/metrics_0001.json")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(0.5)
+    job.send_signal(number)
+    output = job.communicate(timeout=60)[0]
+    assert job.returncode == 128 + number, output
+    assert f"stopped by {number.name}" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "stopped" / "result.json").exists()
+    assert not list((tmp_path / "store-stopped" / "leases").iterdir())
 
 
 @pytest.mark.timeout(600)
@@ -56,7 +71,7 @@ def test_an_interrupted_job_started_again_completes_with_the_figures_of_an_unint
     whole = start(tmp_path, "whole")
     interrupted = start(tmp_path, "interrupted")
     rest = rest_after(interrupted, "epoch 2/4", signal.SIGINT, timeout=120)
-    assert interrupted.returncode != 0
+    assert interrupted.returncode == 128 + signal.SIGINT
     assert not (tmp_path / "interrupted" / "result.json").exists()
     assert "epoch 4/4" not in rest
     again = start(tmp_path, "interrupted")

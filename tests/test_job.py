@@ -13,9 +13,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from tests._inputs import composed
+from unlearnable.callbacks import DivergedError
 from unlearnable.data.samples import Samples
 from unlearnable.defenses.base import Defense
 from unlearnable.experiment import run
+from unlearnable.results.reading import read_sweeps
+from unlearnable.results.rows import job_rows
 
 
 def job(store: Path, *overrides: str) -> DictConfig:
@@ -88,6 +91,17 @@ def test_another_epsilon_measures_the_stored_weights_and_another_cadence_trains_
     run(job(kept, "sal.every_n_epochs=2", "trainer.keep=all"), folder=tmp_path)
     again = run(job(kept), folder=tmp_path)
     assert (again["sal"], made(kept)["trajectory"]) == (often["sal"], 2)
+
+
+def test_a_job_that_diverged_says_so_whether_it_stopped_or_went_on(tmp_path: Path) -> None:
+    diverging = ("poison=clean", "model.optimizer.lr=1e38", "measure=[]")
+    with pytest.raises(DivergedError, match="clean diverged: the training loss is not finite in epoch 1, batch 2"):
+        run(job(tmp_path / "store", *diverging, "dataset.batch_size=20"), folder=tmp_path)
+    goes_on = ("trainer.stop_at_nan=false", "dataset.batch_size=20")
+    with pytest.warns(UserWarning, match="not finite"):
+        run(job(tmp_path / "store", *diverging, *goes_on), folder=tmp_path)
+    (row,) = job_rows(read_sweeps([tmp_path]))
+    assert (row["status"], row["ud"]) == ("diverged", None)
 
 
 def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ NEEDED = {
         "sal.samples=8",
         "poison.max_rounds=1",
     ),
+    "mtl_ue": ("poison.epochs=1", "poison.width=4"),
     "timm": ("model.name=test_resnet",),
 }
 

@@ -20,13 +20,13 @@ LAYERS = (
     ("loggers",),
     ("report",),
     ("results",),
-    ("training", "callbacks"),
+    ("training", "callbacks", "ranks"),
     ("poisons", "models"),
     ("measures", "distances"),
     ("probing",),
     ("data", "defenses"),
     ("tasks",),
-    ("store", "identity", "files", "seeding", "options"),
+    ("store", "leases", "identity", "files", "seeding", "options"),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 SOURCE = ROOT / "src"

@@ -13,8 +13,9 @@ from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 from torch import nn
 
-from unlearnable.callbacks import DistanceLog, Measuring
+from unlearnable.callbacks import DistanceLog, DivergedError, Divergence, Measuring
 from unlearnable.callbacks.distances import epoch_figures
+from unlearnable.callbacks.divergence import DivergenceWarning
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
 from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
@@ -260,3 +261,33 @@ def test_the_last_epoch_is_measured_where_a_callback_ends_the_training(tmp_path:
 def test_wrong_arguments_fail_in_the_constructor(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         measuring(**wrong)
+
+
+def diverging(folder: Path, **options: Any) -> None:
+    module = make_module()
+    module.optimizer = partial(torch.optim.SGD, lr=1e38)  # the second of four batches sees weights that are not finite
+    callbacks = [Divergence("em", every_n_steps=3, **options)]
+    fit(module, make_data(), make_trainer=make_trainer, folder=folder, seed=0, callbacks=callbacks, loggers=[])
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_says_where(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"em diverged: .* not finite in epoch 1, batch 2\."):
+        diverging(tmp_path)
+    assert not read_epochs(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_does_not_end_the_training_where_that_is_asked_for(tmp_path: Path) -> None:
+    with pytest.warns(DivergenceWarning, match="epoch 1, batch 2") as warned:
+        diverging(tmp_path, stop=False)
+    assert sum(one.category is DivergenceWarning for one in warned) == 1
+    assert len(read_epochs(tmp_path)) == EPOCHS
+    assert math.isnan(read_epochs(tmp_path)[-1].metrics["train/loss"])
+
+
+def test_the_loss_is_looked_at_now_and_then_and_not_at_every_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(Divergence, "_look", lambda self, trainer, first: looks.append(first))
+    train(tmp_path, [Divergence("em", every_n_steps=3)])
+    assert looks == [-1, -1] * EPOCHS  # after the third and the last of four batches

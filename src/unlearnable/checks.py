@@ -25,6 +25,9 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+#: What `stage` may be.
+STAGES = ("all", "poison", "train", "measure", "report")
+
 #: Option → (test of its value, the rule in words).
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (
@@ -39,6 +42,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"model.optimizer.{name}": (lambda v: v is None or (_finite(v) and v >= 0), "a finite number, at least 0")
         for name in ("lr", "momentum", "weight_decay")  # PyTorch lets NaN and true pass
     },
+    "stage": (lambda v: v in STAGES, f"one of {', '.join(STAGES)}"),
+    "trainer.stop_at_nan": (lambda v: isinstance(v, bool), "true or false"),
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
@@ -69,6 +74,7 @@ def check_trainer(config: DictConfig) -> torch.device:
         ValueError: if the accelerator is not there or an argument is wrong.
     """
     from hydra.errors import InstantiationException
+    from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
     from unlearnable.stages import build_trainer
@@ -89,10 +95,19 @@ def check_trainer(config: DictConfig) -> torch.device:
             f"`trainer.precision` = {config.trainer.precision} trains weights that are not float32, which the images and "
             f"measures are made for. Use one of {', '.join(_PRECISIONS)}."
         )
-    if trainer.world_size > 1:
+    if trainer.num_nodes > 1:
         raise ValueError(
-            f"`trainer.devices` and `trainer.num_nodes` ask for {trainer.world_size} processes; a job runs in one. Use "
-            "trainer.devices=1; hydra/launcher=joblib runs the jobs of a sweep side by side."
+            f"`trainer.num_nodes` = {trainer.num_nodes}, but a job trains on the devices of one machine; a sweep's jobs "
+            "may run on many (hydra/launcher=submitit_slurm)."
+        )
+    if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
+        raise ValueError(
+            f"`trainer.strategy` = {config.trainer.get('strategy')} on {trainer.world_size} devices: several devices train "
+            "by trainer.strategy=ddp, as with trainer=ddp. hydra/launcher=joblib runs the jobs of a sweep side by side."
+        )
+    if trainer.world_size > 1 and config.task.get("aggregator") is not None:
+        raise ValueError(
+            f"`task.aggregator` = {config.task.aggregator} combines gradients in one process; use trainer.devices=1."
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ValueError(
@@ -100,6 +115,14 @@ def check_trainer(config: DictConfig) -> torch.device:
             "Leave it out."
         )
     return trainer.strategy.root_device
+
+
+def device_of(config: DictConfig) -> torch.device:
+    """The device that a configuration trains on, which need not be here: for reports of what was made elsewhere."""
+    import torch
+
+    kind = {"gpu": "cuda"}.get(config.trainer.accelerator, config.trainer.accelerator)
+    return check_trainer(config) if kind == "auto" else torch.device(kind)
 
 
 def check_model(stages: Stages, data: DataModule) -> None:
@@ -118,7 +141,7 @@ def check_model(stages: Stages, data: DataModule) -> None:
         raise ValueError(
             f"The network cannot be built by `model.net` = {plain(stages.config.model.net)}: {type(error).__name__}: {error}"
         ) from error
-    data.check(module.net)  # type: ignore[arg-type]
+    data.check(module.net, ranks=stages.ranks)  # type: ignore[arg-type]
     module.configure_optimizers()  # wrong arguments of the optimizer or the schedule show here
     for name, measure in stages.measures.items():
         measure.due(stages.config.trainer.max_epochs, stages.config.trainer.max_epochs)

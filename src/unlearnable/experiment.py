@@ -8,24 +8,29 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from unlearnable import checks
+from unlearnable.callbacks.distances import log_afterwards
 from unlearnable.data.module import DataModule
 from unlearnable.files import write_atomically
 from unlearnable.identity import plain
+from unlearnable.leases import TakenError
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
 from unlearnable.report.pictures import draw_conflict
 from unlearnable.results.result import RESULT, make_result
-from unlearnable.runs import measured_run
+from unlearnable.results.run import MeasuredRun
+from unlearnable.runs import join as join_training
+from unlearnable.runs import measured_run, train
 from unlearnable.stages import Stages, arguments_of
 from unlearnable.store import Store
 from unlearnable.training import stopwatch
@@ -38,8 +43,8 @@ EXPORT = "poisoned"
 _ASKED_OF_OTHERS = ("budget", "surrogate", "protocol")
 
 
-def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str] = ()) -> dict[str, Any]:
-    """Runs one job and writes `result.json` to its folder.
+def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Runs one job, or a stage of it, and writes `result.json` to its folder.
 
     Args:
         config: The composed configuration.
@@ -48,27 +53,36 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         tags: The overrides that were chosen.
 
     Returns:
-        What `result.json` holds.
+        What `result.json` holds; None after a stage that has no result yet.
 
     Raises:
         ValueError, FileNotFoundError, …: on bad input, before anything is trained or stored.
     """
     seconds = stopwatch()
     checks.check_values(config)
-    device = checks.check_trainer(config)
+    reports = config.stage == "report"
+    device = checks.device_of(config) if reports else checks.check_trainer(config)
     poison, clean = load_poison(config), load_data(config)
     if config.poison.export is not None:
         shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
         check_export(config.poison.export, folder / EXPORT)
-    stages = Stages(config, Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb), device)
-    checks.check_model(stages, clean)
+    store = Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb, makes=not reports)
+    stages = Stages(config, store, device)
+    if not reports:
+        checks.check_model(stages, clean)
+    store.check_writable()
     priors = stages.priors(clean)
 
     poisoned = stages.poison(poison, clean)
     data = clean.poisoned(poisoned.samples)
     if config.poison.export is not None:
         _export(config, clean, data, folder / EXPORT)
+    if config.stage == "poison":
+        return None
     is_clean = data.train.fingerprint == clean.train.fingerprint
+    if config.stage == "train":
+        _train(stages, clean, data, is_clean=is_clean)
+        return None
     info = JobInfo(
         folder=folder,
         name=f"{config.choices.poison}-{config.choices.dataset}-eps{config.eps}-seed{config.seed}",
@@ -78,10 +92,9 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         config=plain(config),
     )
     with _logger(config, info) as logger:
-        reference = None if is_clean else measured_run(stages, clean, f"clean reference, seed {config.seed}")
-        own = measured_run(
-            stages, data, config.choices.poison, reference=reference, loggers=logger.loggers, callbacks=True
-        )
+        own, reference = _measure(stages, clean, data, is_clean=is_clean, loggers=logger.loggers)
+        if config.stage == "measure":
+            return None
         noise = data.modality.describe(clean.train, data.train)
         preview = None if is_clean else data.modality.preview(clean.train, data.train, folder)
         result = make_result(
@@ -93,6 +106,59 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
                 logger.image(key, picture)
         logger.result(result, folder, poisoned.entry.path if poisoned.entry else None)
     return result
+
+
+def _train(stages: Stages, clean: DataModule, data: DataModule, *, is_clean: bool) -> None:
+    """Trains the clean reference, unless another process is at it, and the own run."""
+    if not is_clean:
+        with suppress(TakenError):
+            train(stages, clean, _reference(stages), wait=False)
+    train(stages, data, stages.config.choices.poison, callbacks=True)
+
+
+def _measure(
+    stages: Stages, clean: DataModule, data: DataModule, *, is_clean: bool, loggers: Sequence[Logger]
+) -> tuple[MeasuredRun, MeasuredRun | None]:
+    """The own run and its clean reference, None for a clean run.
+
+    While another process makes the reference, the own run is made first, so that no device idles; its distances are then
+    logged afterwards.
+    """
+    reference = None
+    if not is_clean:
+        with suppress(TakenError):
+            reference = measured_run(stages, clean, _reference(stages), wait=False)
+    own = measured_run(
+        stages,
+        data,
+        stages.config.choices.poison,
+        reference=reference,
+        is_clean=is_clean,
+        loggers=loggers,
+        callbacks=True,
+    )
+    if not is_clean and reference is None:
+        reference = measured_run(stages, clean, _reference(stages))
+        log_afterwards(loggers, own.sal, reference.sal)
+    return own, reference
+
+
+def join(config: DictConfig, task: Mapping[str, Any], *, ready: Callable[[], None]) -> None:
+    """Takes part in one training of a job, as one of its other ranks: what `app.rank` runs.
+
+    Args:
+        config: The job's configuration.
+        task: See `runs.join`.
+        ready: Called when the training can begin.
+    """
+    stages = Stages(config, Store(config.store.dir, makes=False), checks.check_trainer(config))
+    clean = load_data(config)
+    poisoned = clean.poisoned(stages.poison(load_poison(config), clean).samples)
+    join_training(stages, [poisoned, clean], task, ready=ready)
+
+
+def _reference(stages: Stages) -> str:
+    return f"clean reference, seed {stages.config.seed}"
 
 
 def load_data(config: DictConfig) -> DataModule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,11 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from unlearnable import training
-from unlearnable.callbacks import DistanceLog, EpochLines, Measuring
+from unlearnable import ranks, training
+from unlearnable.callbacks import DistanceLog, Divergence, EpochLines, Measuring
 from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights
 from unlearnable.data.module import DataModule
-from unlearnable.identity import digest_of
+from unlearnable.identity import digest_of, plain
 from unlearnable.measures.base import Measure
 from unlearnable.measures.history import History
 from unlearnable.results.run import MeasuredRun
@@ -35,8 +35,10 @@ def measured_run(
     title: str,
     *,
     reference: MeasuredRun | None = None,
+    is_clean: bool = True,
     loggers: Sequence[Logger] = (),
     callbacks: bool = False,
+    wait: bool = True,
 ) -> MeasuredRun:
     """Trains on `data` and measures; takes from the store what is there.
 
@@ -44,11 +46,48 @@ def measured_run(
         stages: The configuration's stages.
         data: The (poisoned) data.
         title: What it is, for messages.
-        reference: The clean run, for the UD that is logged; None for a clean run.
+        reference: The clean run, for the UD that is logged.
+        is_clean: Whether the run is its own reference; a run that is not, and has none yet, logs no UD.
         loggers: Lightning's loggers; they see every epoch, also of a stored run.
         callbacks: Whether the configuration's callbacks take part: they see every epoch too.
+        wait: Whether to wait for another process that is making a part of it.
+
+    Raises:
+        TakenError: if another process is making a part of it and `wait` is False.
     """
-    return _Run(stages, stages.purified(data, title), title, reference, loggers, callbacks).obtain()
+    return _Run(
+        stages, stages.purified(data, title, wait=wait), title, reference, is_clean, loggers, callbacks, wait
+    ).obtain()
+
+
+def train(stages: Stages, data: DataModule, title: str, *, callbacks: bool = False, wait: bool = True) -> None:
+    """Trains on `data`, unless that is stored already, and measures nothing.
+
+    Args:
+        stages: See `measured_run`, also for the others.
+        data: See there.
+        title: See there.
+        callbacks: See there.
+        wait: See there.
+    """
+    _Run(stages, stages.purified(data, title, wait=wait), title, callbacks=callbacks, wait=wait).train()
+
+
+def join(stages: Stages, data: Sequence[DataModule], task: Mapping[str, Any], *, ready: Callable[[], None]) -> None:
+    """Takes part, as one of its other ranks, in a training that the job's own process has begun.
+
+    Args:
+        stages: The configuration's stages.
+        data: What may be trained on.
+        task: What `_Run` gave to `ranks.joined`.
+        ready: Called when the training can begin.
+    """
+    title, callbacks = task["title"], task["callbacks"]
+    runs = [_Run(stages, stages.purified(one, title), title, is_clean=False, callbacks=callbacks) for one in data]
+    run = next((run for run in runs if digest_of(run.key) == task["trajectory"]), None)
+    if run is None:
+        raise RuntimeError(f"The training of {title} is not the one that this process would join: did the code change?")
+    run.join(Path(task["folder"]), {name: Path(folder) for name, folder in task["making"].items()}, ready)
 
 
 @dataclass
@@ -58,9 +97,11 @@ class _Run:
     stages: Stages
     data: DataModule
     title: str
-    reference: MeasuredRun | None
-    loggers: Sequence[Logger]
-    callbacks: bool
+    reference: MeasuredRun | None = None
+    is_clean: bool = True
+    loggers: Sequence[Logger] = ()
+    callbacks: bool = False
+    wait: bool = True
     shown: bool = False  # whether loggers and callbacks have seen the epochs
     trajectory: Entry | None = None  # once it is known
     entries: dict[str, Entry] = field(default_factory=dict)  # of the measures
@@ -74,6 +115,9 @@ class _Run:
         """The measures that have something to measure."""
         losses: Any = self.stages.make_module(self.data).loss_functions
         return {name: measure for name, measure in self.stages.measures.items() if not measure.rests(losses)}
+
+    def train(self) -> None:
+        self._trained(self._needed(self.measures), {})
 
     def obtain(self) -> MeasuredRun:
         self._collect(list(self.measures), {})
@@ -120,25 +164,30 @@ class _Run:
             self.stages.measure_key(name, digest_of(self.key), self.data),
             lambda folder: self._collect(rest, {**making, name: folder}),
             waiting=waiting_for(f"{name} of {self.title}"),
+            wait=self.wait,
         )
         self.entries[name] = entry
         if entry.reused:
             self._collect(rest, making)
 
-    def _watch(self, making: Mapping[str, Path]) -> None:
-        needed = self._needed(making)
+    def _trained(self, needed: Set[int], making: Mapping[str, Path]) -> Entry:
+        """The trajectory, with the weights of the epochs that are needed."""
 
         def enough(folder: Path) -> bool:
             done, kept = len(read_epochs(folder)), kept_epochs(folder)
             return all(epoch in kept for epoch in needed if epoch <= done)
 
-        self.trajectory = self.stages.store.obtain(
+        return self.stages.store.obtain(
             "trajectory",
             self.key,
             lambda folder: self._fit(folder, making),
             enough=enough,
             waiting=waiting_for(f"the training of {self.title}"),
+            wait=self.wait,
         )
+
+    def _watch(self, making: Mapping[str, Path]) -> None:
+        self.trajectory = self._trained(self._needed(making), making)
         if making and self.trajectory.reused:
             log.info("%s: measuring %s on the stored weights", self.title, ", ".join(making))
             self._revisit(self.trajectory, making)
@@ -160,16 +209,32 @@ class _Run:
             for kept in measure.needs_weights(epoch, last)
         }
 
+    def join(self, folder: Path, making: Mapping[str, Path], ready: Callable[[], None]) -> None:
+        arguments = self._training(folder, making)
+        ready()
+        training.fit(**arguments)
+
     def _fit(self, folder: Path, making: Mapping[str, Path]) -> None:
-        config = self.stages.config
         log.info("%s: training on %d samples", self.title, len(self.data.train))
-        training.fit(
-            folder=folder,
-            seed=config.seed,
-            keep=None if config.trainer.keep == "all" else self._needed(self.measures),
-            **self._watched(folder, config.trainer.max_epochs, making),
-        )
+        task = {
+            "config": plain(self.stages.config),
+            "trajectory": digest_of(self.key),
+            "title": self.title,
+            "callbacks": self.callbacks,
+            "folder": str(folder),
+            "making": {name: str(path) for name, path in making.items()},
+        }
+        training.fit(**self._training(folder, making), ranks=ranks.joined(self.stages.ranks, task))
         self.shown = True
+
+    def _training(self, folder: Path, making: Mapping[str, Path]) -> dict[str, Any]:
+        config = self.stages.config
+        return {
+            "folder": folder,
+            "seed": config.seed,
+            "keep": None if config.trainer.keep == "all" else self._needed(self.measures),
+            **self._watched(folder, config.trainer.max_epochs, making),
+        }
 
     def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:
         epochs = len(read_epochs(trajectory.path))
@@ -198,13 +263,14 @@ class _Run:
             name: Measuring(self.measures[name], epochs=epochs, folder=folder, weights=weights)
             for name, folder in folders.items()
         }
-        clean = None
-        if self.reference is not None:
-            history = self.reference.measured["sal"]
-            clean = {epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in history.items()}
+        distances = []
+        if "sal" in measuring and (self.is_clean or self.reference is not None):
+            clean = None if self.reference is None else self.reference.sal
+            distances.append(DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs))
         return [
             *measuring.values(),
-            DistanceLog(measuring["sal"].history, clean=clean, epochs=epochs),
+            *distances,
+            Divergence(self.title, stop=self.stages.config.trainer.stop_at_nan),
             *(instantiate(self.stages.config.callbacks).values() if self.callbacks else ()),
             EpochLines(self.title),
         ]

@@ -12,11 +12,13 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
 
 from unlearnable import training
@@ -39,6 +41,9 @@ _PRIORS = "priors.json"
 
 #: What trains a model whatever the configuration says: part of a trajectory's code.
 _TRAINING = ("unlearnable.training", "unlearnable.seeding", "unlearnable.models.module", "unlearnable.data.module")
+
+#: Options in `trainer` that are not for Lightning's Trainer; they change no weights.
+_NOT_LIGHTNINGS = ("keep", "stop_at_nan")
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,12 @@ class Stages:
         found: dict[str, Any] = json.loads((entry / _PRIORS).read_text())
         return found
 
-    def purified(self, data: DataModule, title: str) -> DataModule:
-        """The data after the defence's `purify`: made, or taken from the store; the same data for most defences."""
+    def purified(self, data: DataModule, title: str, *, wait: bool = True) -> DataModule:
+        """The data after the defence's `purify`: made, or taken from the store; the same data for most defences.
+
+        Raises:
+            TakenError: if another process is making them and `wait` is False.
+        """
         if not self.defense.purifies:
             return data.defended(data.train, self.defense.at_test)
         key = {
@@ -164,13 +173,22 @@ class Stages:
             data.modality.preview(data.train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
-        entry = self.store.obtain("purified", key, make, waiting=waiting_for(f"the purification of {title}"))
+        waiting = waiting_for(f"the purification of {title}")
+        entry = self.store.obtain("purified", key, make, waiting=waiting, wait=wait)
         purified = data.train.replace(inputs=data.modality.read(entry.path))
         return data.defended(purified, self.defense.at_test)
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
+        if self.config.get("stage") == "report":  # stored epochs are shown, which needs no accelerator
+            arguments["accelerator"] = "cpu"
         return build_trainer(self.config, default_root_dir=str(self.store.root), **arguments)
+
+    @cached_property
+    def ranks(self) -> int:
+        """How many processes a training takes."""
+        with training.quiet():
+            return self.make_trainer(logger=False, enable_checkpointing=False).world_size
 
     def make_module(self, data: DataModule) -> LightningModule:
         """A fresh model, its initialisation drawn from the seed alone."""
@@ -196,7 +214,11 @@ class Stages:
             callbacks: Whether the configuration's callbacks take part; they may change the training.
         """
         config = self.config
-        trainer = {name: value for name, value in plain(config.trainer).items() if name not in ("accelerator", "keep")}
+        trainer = {
+            name: value
+            for name, value in plain(config.trainer).items()
+            if name not in ("accelerator", *_NOT_LIGHTNINGS)
+        }
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
         pretrained = config.model.pretrained and Path(config.model.pretrained).expanduser()
@@ -226,12 +248,14 @@ class Stages:
 
 def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
     """Lightning's Trainer by the configuration's arguments, shown as befits the terminal; `arguments` go before both."""
-    node = {name: value for name, value in config.trainer.items() if name != "keep"}
+    node = {name: value for name, value in config.trainer.items() if name not in _NOT_LIGHTNINGS}
     shown = {
         "enable_progress_bar": training.on_terminal(),
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 50,
+        "use_distributed_sampler": False,  # the data module shares each batch out
+        "plugins": [LightningEnvironment()],  # `ranks` starts processes, whatever cluster this is
     }
     return instantiate({**shown, **node}, _partial_=True)(**arguments)
 

@@ -1,4 +1,4 @@
-"""The content-addressed store: what was expensive to make is made once, under a lock, and checked when read.
+"""The content-addressed store: what was expensive to make is made once, under a lease, and checked when read.
 
 An entry is a folder `<root>/<kind>/<digest>/`, whose digest is that of the *key*: a JSON value with exactly what the
 content depends on. It is made in `<root>/partial/<kind>-<digest>/`, which survives an interruption so that the maker
@@ -14,21 +14,21 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from unlearnable.files import write_atomically
+from unlearnable.files import remove_temporaries, write_atomically
 from unlearnable.identity import digest_of
+from unlearnable.leases import leased, repeating
 from unlearnable.options import Number, number, switch
 
 _MANIFEST = "entry.json"
 _SECONDS = ".seconds"
 _STARTED = time.time()
 _GRACE_SECONDS = 3600.0
+_BEAT_SECONDS = 5.0
 _CHUNK = 1 << 20
 _COARSE_SECONDS = 2.0  # no file system keeps time of change more coarsely
 
@@ -83,11 +83,14 @@ class Store:
         reuse: False makes anew, and replaces, whatever was stored before this process started.
         max_gb: Size in 10⁹ bytes above which the entries that were not used for longest are evicted, except those
             used in the last hour or by this process; None keeps all.
+        makes: False refuses to make what is not there.
     """
 
-    def __init__(self, root: str | Path, *, reuse: bool = True, max_gb: Number | None = None) -> None:
+    def __init__(
+        self, root: str | Path, *, reuse: bool = True, max_gb: Number | None = None, makes: bool = True
+    ) -> None:
         self.root = Path(root).expanduser().absolute()
-        self.reuse = switch("store.reuse", reuse)
+        self.reuse, self.makes = switch("store.reuse", reuse), makes
         self.max_gb = None
         if max_gb is not None:
             self.max_gb = number("store.max_gb", max_gb, above=0, what="a size in 10⁹ bytes, or null for no limit")
@@ -128,6 +131,7 @@ class Store:
         *,
         enough: Callable[[Path], bool] | None = None,
         waiting: Callable[[], None] | None = None,
+        wait: bool = True,
     ) -> Entry:
         """The entry for `key`; if there is none, `make(folder)` writes its files, once for all processes that ask.
 
@@ -138,28 +142,61 @@ class Store:
             enough: Says of a stored entry's folder whether it holds all that is needed now; if not, the entry is made
                 again and replaced.
             waiting: Called once if another process is making the entry.
+            wait: Whether to wait for another process that is making the entry.
+
+        Raises:
+            TakenError: if another process is making the entry and `wait` is False.
+            FileNotFoundError: if there is none and this store makes none.
+            LeaseLostError: if another process took over because this one stood still.
         """
         if entry := self._reuse(kind, key, enough):
             return entry
         digest = digest_of(key)
-        with self._locked(kind, digest, waiting):
+        if not self.makes:
+            raise FileNotFoundError(
+                f"The {kind} that this needs is not in the store {self.root}, and this process makes nothing. For "
+                "stage=report run stage=measure first, with the same options and the same trainer."
+            )
+        lease = self.root / "leases" / f"{kind}-{digest}"
+        with leased(lease, waiting=waiting, wait=wait) as check:
             if entry := self._reuse(kind, key, enough):  # made while this process waited
                 return entry
             partial = self.partial(kind, key)
             if not self.reuse and partial.stat().st_mtime < _STARTED:
                 shutil.rmtree(partial)
                 partial.mkdir()
+            remove_temporaries(partial)  # of a try that was killed
             before = _seconds_so_far(partial)
             _note_seconds(partial, before, since=time.time())
             start = time.monotonic()
             try:
-                make(partial)
+                with repeating(lambda: os.utime(partial / _SECONDS), every=_BEAT_SECONDS):
+                    make(partial)
             except BaseException:
-                _note_seconds(partial, before + time.monotonic() - start)
+                with suppress(OSError):  # the disk may be full: what was raised first says so
+                    _note_seconds(partial, before + time.monotonic() - start)
                 raise
+            check()
             entry = self._publish(kind, key, partial, before + time.monotonic() - start)
         self._evict()
         return entry
+
+    def check_writable(self) -> None:
+        """Refuses a store that nothing could be added to.
+
+        Raises:
+            ValueError: if its folder cannot be made, or written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for folder in (self.root, *(self.root / name for name in ("leases", "partial"))):
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / f"writable-{os.getpid()}", "")
+                (folder / f"writable-{os.getpid()}").unlink(missing_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"`store.dir` = {self.root} cannot be written to: {error.strerror}. Choose another folder, or free space."
+            ) from error
 
     def partial(self, kind: str, key: Any) -> Path:
         """The folder in which the entry for `key` is being made; created if it is not there."""
@@ -179,22 +216,6 @@ class Store:
             return None
         self._log("reused", kind, entry.digest)
         return entry
-
-    @contextmanager
-    def _locked(self, kind: str, digest: str, waiting: Callable[[], None] | None) -> Iterator[None]:
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{kind}-{digest}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if waiting is not None:
-                waiting()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _publish(self, kind: str, key: Any, partial: Path, seconds: float) -> Entry:
         (partial / _SECONDS).unlink(missing_ok=True)
@@ -219,6 +240,9 @@ class Store:
         shutil.rmtree(bin_, ignore_errors=True)
 
     def _evict(self) -> None:
+        for left in (self.root / "partial").glob(".removed-*"):  # by a process that was killed at it
+            if time.time() - left.stat().st_mtime > _GRACE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         if self.max_gb is None:
             return
         entries = []
@@ -262,7 +286,7 @@ def _note_seconds(partial: Path, seconds: float, *, since: float | None = None) 
 
 
 def _seconds_so_far(partial: Path) -> float:
-    """What the tries before this one took; of one that was killed, the time up to the last file it wrote."""
+    """What the tries before this one took; of one that was killed, the time up to its last sign of life."""
     try:
         noted = json.loads((partial / _SECONDS).read_text())
     except FileNotFoundError:

@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
@@ -39,6 +40,7 @@ def fit(
     callbacks: Sequence[Callback],
     loggers: Sequence[Logger],
     keep: Container[int] | None = None,
+    ranks: AbstractContextManager[Any] | None = None,
 ) -> None:
     """Trains `module` and writes its trajectory to `folder`; goes on from what an interrupted call left there.
 
@@ -53,13 +55,13 @@ def fit(
         callbacks: Measure and log; called after the metrics of an epoch are known.
         loggers: Lightning's loggers.
         keep: Epochs whose weights are kept besides the first and the last; None keeps all.
+        ranks: Within it the other processes of the training are there; None for a training in one process, and in these.
 
     Raises:
         ValueError: if the training ended before its first epoch did, as by `max_steps`.
     """
     resume = folder / _RESUME
-    if resume.exists():
-        done = torch.load(resume, weights_only=True, map_location="cpu")["epoch"] + 1
+    if resume.exists() and rank_zero_only.rank == 0 and (done := _epochs_in(resume)):  # type: ignore[attr-defined]
         logging.getLogger(__name__).info("going on after epoch %d", done)
         revisit(
             module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
@@ -71,15 +73,30 @@ def fit(
         enable_version_counter=False,
     )
     writer = TrajectoryWriter(folder, seed=seed, keep=keep)
-    with quiet():
+    with quiet(), ranks or nullcontext():
         trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
+        if trainer.world_size > 1:
+            # Its handler of SIGTERM waits for the other ranks, which have had no signal.
+            trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         trainer.fit(module, datamodule=data, ckpt_path=str(resume) if resume.exists() else None, weights_only=True)
+        if trainer.global_rank > 0:
+            return  # the rest is rank 0's
     if not read_epochs(folder):
         raise ValueError(
             "The training ended before its first epoch did, so there is nothing to measure: raise trainer.max_steps, "
             "trainer.max_time or whatever else limits it."
         )
     resume.unlink(missing_ok=True)
+
+
+def _epochs_in(resume: Path) -> int:
+    """The whole epochs of a check point; 0, and no check point any more, if it was cut off while it was written."""
+    try:
+        return int(torch.load(resume, weights_only=True, map_location="cpu")["epoch"]) + 1
+    except Exception as error:  # torch raises many kinds for broken files
+        logging.getLogger(__name__).warning("%s cannot be read (%s); training starts afresh", resume, error)
+        resume.unlink()
+        return 0
 
 
 def revisit(
@@ -110,6 +127,9 @@ def revisit(
             max_epochs=epochs,
             limit_val_batches=0,
             enable_checkpointing=False,
+            devices=1,
+            num_nodes=1,
+            strategy="auto",
         )
         trainer.fit(_Revisit(module, folder), datamodule=_RevisitData(data))
 
@@ -178,6 +198,7 @@ def quiet() -> Iterator[None]:
                 ".*The number of training batches.*",
                 ".*exists and is not empty.*",
                 ".*isinstance.treespec, LeafSpec.*",
+                ".*sync_dist=True.*",  # tests and measures are one number on all ranks already
                 ".*configure_optimizers. returned .None.*",
             ):
                 warnings.filterwarnings("ignore", message=message)

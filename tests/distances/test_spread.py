@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from itertools import permutations
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from tests.distances._runs import DRAWS, log_sal, simulated
-from unlearnable.distances import DISTANCES, Runs, all_spreads, geometric_distance, spread_of, unlearnable_distance
+from unlearnable.distances import (
+    DISTANCES,
+    Distance,
+    Runs,
+    all_spreads,
+    geometric_distance,
+    spread_of,
+    unlearnable_distance,
+)
+from unlearnable.distances import spread as spreads
 from unlearnable.distances.two_samples import compare
 
 WITH_SPREAD = [name for name, distance in DISTANCES.items() if distance.observe is not None]
@@ -167,3 +177,23 @@ def test_a_halved_sal_is_told_and_a_slightly_smaller_one_sometimes() -> None:
     rng = np.random.default_rng(4)
     assert told("geometric", rng, "normal", shift=math.log(0.4), repeats=100) > 0.8
     assert 0.1 < told("geometric", rng, "normal", shift=math.log(0.75), repeats=100) < 0.8
+
+
+def test_clean_runs_are_compared_once_for_all_methods_of_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(11)
+    runs = {seed: np.exp(rng.normal(size=(3, 8))) for seed in range(5)}
+    found: list[tuple[int, int]] = []
+    between = spreads._between
+
+    def counted(distance: Distance, one: Runs, seed: int, other: Runs, of: int) -> float:
+        found.append((seed, of))
+        return between(distance, one, seed, other, of)
+
+    monkeypatch.setattr(spreads, "_between", counted)
+    # Other seeds of the poison bring the clean runs into another order.
+    for poisoned in ({0: runs[0]}, {3: 2 * runs[3], 1: 2 * runs[1]}):
+        pairs = spread_of("geometric", poisoned, runs).clean_pairs
+        assert pairs == {(i, j): geometric_distance(runs[i], runs[j]) for i, j in permutations(range(5), 2)}
+    assert len(found) == 20 + 1 + 2  # the ordered pairs of five clean runs, and each poisoned run to its own
+    spread_of("geometric", {0: runs[0]}, {**runs, 4: 2 * runs[4]})
+    assert len(found) == 23 + 20 + 1  # other clean runs of the same seeds

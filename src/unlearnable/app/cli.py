@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import warnings
 from pathlib import Path
 
 import hydra
@@ -18,10 +20,14 @@ def main(conf: Path | None = None) -> None:
     decorate = hydra.main(
         version_base="1.3", config_path=str((conf or configurations()).absolute()), config_name="config"
     )
+    # conf/hydra/launcher has the plugins' options under the plugins' names; that Hydra checks them against each other is
+    # what is wanted.
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     try:
         decorate(job)()
     except KeyboardInterrupt:
-        sys.exit("Interrupted. The same command goes on from what is stored.")
+        print("Interrupted. The same command goes on from what is stored.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def job(config: DictConfig) -> float | None:

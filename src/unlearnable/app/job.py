@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import json
 import logging
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +17,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
+
+from unlearnable.app.output import LAUNCHER
+from unlearnable.app.signals import stopping
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +34,8 @@ def run_job(config: DictConfig) -> float | None:
         For sweepers that search, such as Optuna's: UD, or its distance from `target_ud` if that is set; None if the job
         failed, or has several tasks and so no single UD.
     """
-    from filelock import FileLock, Timeout
-
-    from unlearnable.files import write_atomically
+    from unlearnable.files import remove_temporaries, write_atomically
+    from unlearnable.leases import LEASE_SECONDS, TakenError, leased
     from unlearnable.results.records import FAILED
     from unlearnable.results.result import RESULT
 
@@ -40,21 +45,41 @@ def run_job(config: DictConfig) -> float | None:
     overrides = list(hydra.overrides.task)
     for stale in (RESULT, FAILED):
         (folder / stale).unlink(missing_ok=True)
+    asked = hydra.launcher["_target_"]
+    if sweep and os.environ.get(LAUNCHER, asked) != asked:
+        log.warning(
+            "The launcher of this experiment is not used, since the sweep is over experiments: give it on the command line "
+            "(hydra/launcher=%s), or sweep one experiment.",
+            hydra.runtime.choices.get("hydra/launcher"),
+        )
+    stops = None
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with stopping() as stops, leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
+            remove_temporaries(folder)
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
+            if result is None:
+                log.info("stage=%s is done; stage=report writes the result", config.stage)
+                return None
             log.info("%s · %s", _shown_distances(result), folder / RESULT)
             return _objective(result, config.target_ud)
-    except SystemExit as stop:
-        # Lightning ends a run that got SIGTERM (from `timeout`, SLURM) by a SystemExit that would count as success.
-        raise SystemExit(stop.code or 128 + signal.SIGTERM) from None
+    except (SystemExit, KeyboardInterrupt) as stop:
+        # Lightning makes an exit with 1 of Ctrl-C, and one that would count as success of a SIGTERM of its own.
+        if stops is not None and stops.number is not None:
+            log.error("stopped by %s; the same command goes on from what is stored", signal.Signals(stops.number).name)
+            raise SystemExit(stops.exit_code) from None
+        raise SystemExit(getattr(stop, "code", None) or 128 + signal.SIGTERM) from None
     except Exception as error:
-        if isinstance(error, Timeout):
+        if isinstance(error, TakenError):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
         message = _message(error)
-        failed = {"error": message, "overrides": overrides, "choices": {"poison": hydra.runtime.choices.get("poison")}}
+        failed = {
+            "error": message,
+            "overrides": overrides,
+            "choices": {"poison": hydra.runtime.choices.get("poison")},
+            "status": _status(error),
+        }
         write_atomically(folder / FAILED, json.dumps(failed, indent=1))
         (folder / "traceback.txt").write_text(traceback.format_exc())
         log.error("failed: %s", message)
@@ -64,7 +89,28 @@ def run_job(config: DictConfig) -> float | None:
             log.error("The traceback is in %s (HYDRA_FULL_ERROR=1 shows it here).", folder / "traceback.txt")
         if not sweep:
             raise SystemExit(1) from None
+        if "SUBMITIT_EXECUTOR" in os.environ:
+            _end_with_failure()
         return None
+
+
+def _end_with_failure() -> None:
+    """Has this process end with 1 once submitit has written the outcome down: SLURM would call the job COMPLETED."""
+
+    def end() -> None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    atexit.register(end)
+
+
+def _status(error: Exception) -> str:
+    from unlearnable.callbacks import DivergedError
+    from unlearnable.results.records import DIVERGED
+
+    return DIVERGED if isinstance(error, DivergedError) else "failed"
 
 
 def _objective(result: Mapping[str, Any], target: float | None) -> float | None:
@@ -79,6 +125,11 @@ def _message(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"{error.strerror}: {error.filename or 'a file could not be written'}. What is stored is intact: free space, or "
+            "choose another store.dir, and the same command goes on."
+        )
     return (
         text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
     )

@@ -12,6 +12,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
 
+#: Environment variable with the `_target_` of the launcher that starts a sweep's jobs.
+LAUNCHER = "UNLEARNABLE_LAUNCHER"
+
 
 class OutputFolder(Callback):
     """Ends the command with a sentence, instead of Hydra's traceback, if its folder cannot be written to."""
@@ -23,6 +26,7 @@ class OutputFolder(Callback):
 
     @override
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        os.environ[LAUNCHER] = config.hydra.launcher._target_
         self._check("hydra.sweep.dir", config.hydra.sweep.dir)
 
     def _check(self, option: str, value: str) -> None:

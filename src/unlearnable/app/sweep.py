@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ class SweepReport(Callback):
         from unlearnable.results.rows import write_tables
 
         folder = Path(config.hydra.sweep.dir).absolute()
+        if config.stage not in ("all", "report"):
+            _end_of_stage(folder, config.stage)
+            return
         try:
             records, cells = read([folder])
         except (FileNotFoundError, ValueError) as error:
@@ -53,6 +57,20 @@ class SweepReport(Callback):
             _log(folder, records, cells, written)
         if records.failures or missing:
             raise SystemExit(1)
+
+
+def _end_of_stage(folder: Path, stage: str) -> None:
+    """Says how the jobs of a stage without results ended; exits with 1 if any failed."""
+    from unlearnable.results.reading import job_folders
+    from unlearnable.results.records import FAILED
+
+    jobs = job_folders(folder)
+    failed = [job for job in jobs if (job / FAILED).exists()]
+    for job in failed:
+        print(f"{job.name} failed: {json.loads((job / FAILED).read_text())['error']}", file=sys.stderr)
+    print(f"stage={stage}: {len(jobs)} jobs, {len(failed)} failed; stage=report writes the table and the page.")
+    if failed or missing_jobs(folder):
+        raise SystemExit(1)
 
 
 def missing_jobs(folder: Path) -> list[int]:

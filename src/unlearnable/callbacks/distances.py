@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 from typing_extensions import override
 
 from unlearnable.callbacks.measuring import task_key
@@ -51,13 +52,29 @@ class DistanceLog(Callback):
         whole = trainer.should_stop or self.epochs is None or trainer.current_epoch >= self.epochs
         if self.clean is None and self.history.epochs and whole and trainer.is_global_zero:
             own = {epoch: self._measured(epoch) for epoch in sorted(self.history.epochs)}
-            for epoch in own:
-                values = epoch_figures(own[epoch], own, epoch)
-                for logger in trainer.loggers:
-                    logger.log_metrics({**values, "epoch": epoch - 1})
+            log_afterwards(trainer.loggers, own, own)
 
     def _measured(self, epoch: int) -> dict[str, np.ndarray]:
         return {task: one.values for task, one in self.history.epochs[epoch].items()}
+
+
+def log_afterwards(
+    loggers: Sequence[Logger],
+    own: Mapping[int, Mapping[str, np.ndarray]],
+    clean: Mapping[int, Mapping[str, np.ndarray]],
+) -> None:
+    """Logs the figures of all epochs that both runs have, each at its own place on the `epoch` axis.
+
+    Args:
+        loggers: Lightning's loggers.
+        own: Epoch → task → SAL of the layers.
+        clean: The same of the clean run.
+    """
+    for epoch in sorted({*own} & {*clean}):
+        for logger in loggers:
+            logger.log_metrics({**epoch_figures(own[epoch], clean, epoch), "epoch": epoch - 1})
+    for logger in loggers:
+        logger.save()
 
 
 def epoch_figures(

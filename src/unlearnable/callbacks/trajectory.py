@@ -78,6 +78,15 @@ class TrajectoryWriter(Callback):
             self._start = time.monotonic()
 
     @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.world_size > 1 and trainer.is_last_batch:
+            # Each rank's BatchNorm has seen its own samples; tested, measured and kept is one model, rank 0's.
+            for buffer in pl_module.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not whole_epoch(trainer):
             return

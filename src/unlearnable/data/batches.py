@@ -26,11 +26,25 @@ class EpochBatches(Sampler[list[int]]):
         seed: Of the orders.
         shuffle: False keeps the samples' own order.
         drop_last: Whether to leave out the last batch of an epoch where it is smaller than the others.
+        rank: Of this process among those that share each batch out.
+        ranks: How many these are. For training (`shuffle`) all take equally many samples of a batch; the up to
+            `ranks` − 1 that are left of the last one are left out.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, shuffle: bool, drop_last: bool = False) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int,
+        shuffle: bool,
+        drop_last: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.shuffle, self.drop_last = shuffle, drop_last
+        self.rank, self.ranks = rank, ranks
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -43,10 +57,13 @@ class EpochBatches(Sampler[list[int]]):
         if self.shuffle:
             order = torch.randperm(self.size, generator=seeding.generator("cpu", self.seed, self.epoch))
         for rows in order.split(self.batch_size)[: len(self)]:
-            yield rows.tolist()
+            shared = len(rows) // self.ranks * self.ranks if self.shuffle else len(rows)
+            yield rows[self.rank : shared : self.ranks].tolist()
 
     def __len__(self) -> int:
-        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+        whole, left = divmod(self.size, self.batch_size)
+        needed = self.ranks if self.shuffle else self.rank + 1  # for one sample of the last batch
+        return whole + (left >= needed and not self.drop_last)
 
 
 @dataclass(frozen=True)

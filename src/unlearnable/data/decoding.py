@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from torch import Tensor
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 _OPAQUE = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 _ALPHA = ("LA", "PA", "La", "RGBA", "RGBa")
+#: Most pixels of a picture, 8192 × 8192: a small file can claim to be of any size, and would fill the memory.
+MOST_PIXELS = 2**26
 _FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error)
 
 
@@ -83,7 +86,11 @@ def _opened(data: bytes, where: str) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+            image = Image.open(io.BytesIO(data))
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"it is {image.width}×{image.height} pixels large, more than {MOST_PIXELS} in all")
         image.load()
     except UnidentifiedImageError as error:
         raise ValueError(f"{where}: not a readable image (its format is none that is known).") from error

@@ -17,6 +17,8 @@ from unlearnable.data.hub_images import read_images
 from unlearnable.data.samples import Samples, stratified
 from unlearnable.data.targets import read_labels
 
+#: A file that unpacks to more than so many times its size, and so many bytes, is made to fill the memory.
+_MOST_PACKED, _UNSUSPECTED = 200, 10**9
 _IMAGE_COLUMNS = ("img", "image")
 
 
@@ -100,6 +102,7 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
                 f"{file} has the columns {schema.names}; it needs one of {list(_IMAGE_COLUMNS)} and one of "
                 f"{list(label_columns)}."
             )
+        _check_size(file, pq.read_metadata(file))
         table: Any = pq.read_table(file, columns=[image, label])
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(
@@ -107,6 +110,14 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
             "fetch it again."
         ) from error
     return _Table(file, image, table[image], label, table[label].to_pylist(), _stored_names(schema, label))
+
+
+def _check_size(file: Path, metadata: Any) -> None:
+    unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if unpacked > max(_UNSUSPECTED, _MOST_PACKED * file.stat().st_size):
+        raise ValueError(
+            f"{file} unpacks to {unpacked / 1e9:.1f} GB, over {_MOST_PACKED} times its size: not a set of pictures."
+        )
 
 
 def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:

@@ -171,20 +171,30 @@ class DataModule(LightningDataModule, ABC):
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
         return Batches(data.select(order), self.modality, batch_size, self._at_test if split == "test" else None)
 
-    def check(self, net: nn.Module) -> None:
+    def check(self, net: nn.Module, *, ranks: int = 1) -> None:
         """Refuses batches that this network cannot be trained on, before any training.
 
+        Args:
+            net: The network.
+            ranks: How many processes share each batch out.
+
         Raises:
-            ValueError: if there is no whole batch although smaller ones are left out, or the last batch of an epoch is
-                a single sample, of which the network's BatchNorm can take no variance.
+            ValueError: if there are fewer than two samples for each process, if there is no whole batch although
+                smaller ones are left out, or if the last batch of an epoch is a single sample, of which the network's
+                BatchNorm can take no variance.
         """
         if self.drop_last and len(self.train) < self.batch_size:
             raise ValueError(
                 f"`dataset.drop_last` leaves out incomplete batches, and the {len(self.train)} training samples make "
                 f"no whole batch of {self.batch_size}. Use a dataset.batch_size of at most {len(self.train)}."
             )
-        last = len(self.train) % self.batch_size or self.batch_size
-        if last > 1 or (self.drop_last and self.batch_size > 1):
+        if ranks > 1 and self.batch_size < 2 * ranks:
+            raise ValueError(
+                f"`dataset.batch_size` = {self.batch_size} is shared out over {ranks} processes; it must be at least "
+                f"{2 * ranks}."
+            )
+        last = (len(self.train) % self.batch_size or self.batch_size) // ranks
+        if last != 1 or (self.drop_last and self.batch_size > 1):
             return
         inputs, _ = next(iter(Batches(self.train.select(torch.tensor([0])), self.modality, 1)))
         tried = copy.deepcopy(net).cpu().train()
@@ -210,7 +220,9 @@ class DataModule(LightningDataModule, ABC):
 
     def _loader(self, data: Samples, batch_size: int, *, shuffle: bool, drop_last: bool) -> DataLoader[Any]:
         # The tensors are indexed a batch at a time in this process: workers would only copy them.
-        sampler = EpochBatches(len(data), batch_size, seed=self.seed, shuffle=shuffle, drop_last=drop_last)
+        rank, ranks = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        share = {"rank": rank, "ranks": ranks}
+        sampler = EpochBatches(len(data), batch_size, seed=self.seed, shuffle=shuffle, drop_last=drop_last, **share)
         # From pinned memory a batch is copied to a GPU while the one before is learnt from.
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(data, sampler=sampler, batch_size=None, pin_memory=on_gpu)  # type: ignore[arg-type]
@@ -221,7 +233,8 @@ class DataModule(LightningDataModule, ABC):
         trainer = self.trainer
         if trainer is not None and trainer.training:
             device = (inputs if isinstance(inputs, Tensor) else next(iter(inputs.values()))).device
-            stream = seeding.generator(device, self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1)
+            own = (trainer.global_rank + 1,) if trainer.global_rank else ()  # each rank augments in its own way
+            stream = seeding.generator(device, self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1, *own)
             inputs, targets = self.modality.augment(inputs, targets, self.tasks, generator=stream)
         return self.modality.to_model(inputs), targets
 

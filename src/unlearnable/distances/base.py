@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from unlearnable.distances.arrays import checked_epoch, layer_weights, loss_array, sal_array, sal_pair
 from unlearnable.files import finite
@@ -71,9 +73,9 @@ class Pair:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
-    """Runs of one kind that differ in their seed alone.
+    """Runs of one kind that differ in their seed alone; equal by content.
 
     Attributes:
         seeds: One a run, ``n``.
@@ -122,6 +124,19 @@ class Runs:
             known = np.stack([loss_array(losses[seed], epochs, f"losses of seed {seed}") for seed in arrays])
         sizes = None if weights is None else layer_weights(weights, layers)
         return cls(tuple(arrays), np.stack(list(arrays.values())), known, sizes)
+
+    @cached_property
+    def _content(self) -> tuple[Any, ...]:
+        arrays = (self.sal, self.losses, self.weights)
+        return (self.seeds, *((one.shape, one.tobytes()) if one is not None else None for one in arrays))
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Runs) and self._content == other._content
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._content)
 
     def pick(self, seeds: tuple[int, ...]) -> Runs:
         """The runs of these seeds, in this order."""

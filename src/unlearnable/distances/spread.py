@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import permutations
 from typing import Any
 
@@ -156,7 +157,7 @@ def _spread(name: str, poisoned: Runs, clean: Runs, shared: int) -> Spread | Non
         rounding_clean=seen.rounding_clean,
     )
     difference, margin, p_value = float(found.difference), float(found.margin), float(found.p_value)
-    null = _null_margin(seen.clean)
+    null, between_clean = _null_margin(seen.clean), _clean_pairs(name, clean.pick(tuple(sorted(clean.seeds))))
     return Spread(
         distance=name,
         neutral=distance.neutral,
@@ -164,9 +165,7 @@ def _spread(name: str, poisoned: Runs, clean: Runs, shared: int) -> Spread | Non
         value=_on_scale(distance, difference),
         low=_on_scale(distance, difference - margin),
         high=_on_scale(distance, difference + margin),
-        clean_pairs={
-            (one, other): _between(distance, clean, one, clean, other) for one, other in permutations(clean.seeds, 2)
-        },
+        clean_pairs={pair: between_clean[pair] for pair in permutations(clean.seeds, 2)},
         clean_low=_on_scale(distance, -null),
         clean_high=_on_scale(distance, null),
         p_value=p_value,
@@ -182,6 +181,13 @@ def _spread(name: str, poisoned: Runs, clean: Runs, shared: int) -> Spread | Non
         verdict=_in_words(p_value, _on_scale(distance, margin), poisoned, clean, shared, distance.neutral),
         left_out=seen.left_out,
     )
+
+
+@lru_cache(maxsize=128)
+def _clean_pairs(name: str, clean: Runs) -> dict[tuple[int, int], float]:
+    """Each clean run's distance to each other one; found once, as the methods of a setting share their clean runs."""
+    distance = DISTANCES[name]
+    return {(one, other): _between(distance, clean, one, clean, other) for one, other in permutations(clean.seeds, 2)}
 
 
 def _between(distance: Distance, one: Runs, seed: int, other: Runs, of: int) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from unlearnable.data.samples import Samples, Targets
+from unlearnable.data.samples import Samples
 from unlearnable.models.multi_head import make_multi_task_net
 from unlearnable.models.weighting import make_aggregator
 from unlearnable.options import Number, number, whole
@@ -19,9 +18,10 @@ from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.descent import random_start
+from unlearnable.poisons.image.multi_task import Objective
 from unlearnable.poisons.image.surrogate import NetFactory, frozen, make_fabric, sgd
-from unlearnable.poisons.image.training_set import Batch, TrainingSet, sent
-from unlearnable.tasks.base import TaskLoss, choose_tasks, of_task
+from unlearnable.poisons.image.training_set import Batch, TrainingSet
+from unlearnable.tasks.base import TaskLoss, choose_tasks
 
 
 class EMMulti(ImagePoison):
@@ -133,14 +133,14 @@ class EMMulti(ImagePoison):
                 break
         return lambda batch, generator: batch.of(noise)  # noqa: ARG005
 
-    def _objective(self, samples: Samples) -> _Objective:
+    def _objective(self, samples: Samples) -> Objective:
         tasks = choose_tasks(samples.tasks, self.chosen, what="poison.tasks")
         if not tasks:
             raise ValueError("em_multi needs samples that name at least one task.")
-        return _Objective({name: TaskLoss(task) for name, task in tasks.items()}, samples.targets)
+        return Objective({name: TaskLoss(task) for name, task in tasks.items()}, samples.targets)
 
     def _descend(
-        self, net: nn.Module, batch: Batch, noise: Tensor, objective: _Objective, scale: Tensor
+        self, net: nn.Module, batch: Batch, noise: Tensor, objective: Objective, scale: Tensor
     ) -> Float[Tensor, "b c h w"]:
         """T steps for the noise of a batch."""
         combine, targets = self._combiner(len(objective.losses)), objective.of(batch)
@@ -169,7 +169,7 @@ class EMMulti(ImagePoison):
 
         return combine
 
-    def _start(self, data: TrainingSet, net: nn.Module, objective: _Objective, noise: Tensor, scale: Tensor) -> None:
+    def _start(self, data: TrainingSet, net: nn.Module, objective: Objective, noise: Tensor, scale: Tensor) -> None:
         """Fills in where the alternation begins: random noise, and L⁰ of each task."""
         draws = data.stream("em_multi", "start", device=data.device)
         net.train()
@@ -179,19 +179,3 @@ class EMMulti(ImagePoison):
                 scale += objective(net(batch.images), objective.of(batch)) * len(batch.rows)
                 batch.put(noise, random_start(batch.images, self.radius, self.norm, draws))
         scale.div_(len(data)).clamp_min_(1e-6)
-
-
-@dataclass(frozen=True)
-class _Objective:
-    """The tasks' losses on batches of a training set, and the targets of all its rows."""
-
-    losses: Mapping[str, TaskLoss]
-    targets: Targets
-
-    def of(self, batch: Batch) -> dict[str, Tensor]:
-        """A batch's targets, on its device."""
-        return {task: sent(of_task(self.targets, task)[batch.rows], batch.labels.device) for task in self.losses}
-
-    def __call__(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Float[Tensor, " t"]:
-        """Each task's mean loss on a batch."""
-        return torch.stack([loss(outputs, targets) for loss in self.losses.values()])

@@ -316,6 +316,6 @@ def _near(found: Tensor, expected: Tensor) -> Tensor:
     same = found == expected
     if expected.is_floating_point() and expected.numel():
         error = (found - expected).abs()
-        near = error <= 1e-4 * expected.abs() + 1e-5 * expected.abs().max()
+        near = error <= 1e-4 * expected.abs() + 1e-5 * expected.nan_to_num(0, 0, 0).abs().max()
         same = same | (near & error.isfinite()) | (found.isnan() & expected.isnan())
     return same.all()

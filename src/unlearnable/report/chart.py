@@ -116,7 +116,7 @@ class Heat:
 
 
 @dataclass(frozen=True)
-class Reference:
+class Guide:
     """A dashed line across the chart, at `x` or at `y`, with its words if there are any."""
 
     x: float | None = None
@@ -134,7 +134,7 @@ class Chart:
         series: Points and lines, the last on top.
         boxes: Distributions, one a category of `x`.
         heat: A matrix; its names are the axes' categories.
-        references: Dashed lines.
+        guides: Dashed lines.
         span: A grey band over a range of `x`: its name, start and end.
         title: What tells it from its neighbours, or what it comes to.
         legend: Whether the series are named apart from the chart.
@@ -145,7 +145,7 @@ class Chart:
     series: Sequence[Series] = ()
     boxes: Sequence[Box] = ()
     heat: Heat | None = None
-    references: Sequence[Reference] = ()
+    guides: Sequence[Guide] = ()
     span: tuple[str, float, float] | None = None
     title: str = ""
     legend: bool = True
@@ -174,6 +174,13 @@ def texts_of(values: Float64[np.ndarray, "rows columns"]) -> list[list[str]]:
     return [["–" if math.isnan(value) else f"{value:.2f}" for value in row] for row in values]
 
 
+def ratio_ends(values: Float64[np.ndarray, "..."]) -> tuple[float, float]:
+    """The ends of a logarithmic scale around 1 that holds these ratios, and a factor of ten at least."""
+    known = values[np.isfinite(values) & (values > 0)]
+    furthest = max([10.0, *known.tolist(), *(1 / known).tolist()])
+    return 1 / furthest, furthest
+
+
 def matrix(
     values: Float64[np.ndarray, "rows columns"],
     rows: Sequence[str],
@@ -182,6 +189,7 @@ def matrix(
     unit: str,
     low: float,
     high: float,
+    logarithmic: bool = False,
     colours: tuple[str, str] = SEQUENTIAL,
     texts: Sequence[Sequence[str]] = (),
     x: str = "",
@@ -189,5 +197,5 @@ def matrix(
     title: str = "",
 ) -> Chart:
     """A small matrix whose cells say their values."""
-    heat = Heat(values, rows, columns, unit, low, high, colours=colours, texts=texts or texts_of(values))
+    heat = Heat(values, rows, columns, unit, low, high, logarithmic, colours, texts or texts_of(values))
     return Chart(Axis(x, "category"), Axis(y, "category"), heat=heat, title=title)

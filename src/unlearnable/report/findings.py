@@ -9,6 +9,7 @@ from unlearnable.report.figures.methods import SHOWN
 from unlearnable.report.words import said, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison, families, stabilities
+from unlearnable.results.defended import NONE, Defended, defended
 from unlearnable.results.ranking import order, rank_correlation
 from unlearnable.results.records import Records
 from unlearnable.results.skill import VERDICTS
@@ -28,6 +29,7 @@ def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]
         *_verdicts(first, GEOMETRIC, "mean log SAL"),
         *(correlation_text(first, name) for name in correlated),
         *_reported(first),
+        *_recovered(defended(cells)),
         *(text for name in SHOWN for text in _stability(cells, name)),
         *_skills(cells),
     ]
@@ -64,6 +66,34 @@ def correlation_text(one: Comparison, distance: str) -> str:
     if correlation.high < 0:
         return f"{text}: it orders the methods against test accuracy."
     return f"{text}: these methods do not show whether the two order them alike."
+
+
+def recovery_text(one: Defended) -> str:
+    """Rank correlation of the geometric distance and the recovered share, over all cells and within methods."""
+    found = one.correlation
+    if math.isnan(found.rho):
+        return ""
+    interval = "" if math.isnan(found.low) else f", 95 % interval {signed(found.low)} to {signed(found.high)}"
+    within = "" if math.isnan(one.within) else f"; within a method {signed(one.within)} (median)"
+    return (
+        f"Geometric distance against recovered share of accuracy over {found.n} pairs of poison and defence: Spearman's "
+        f"ρ = {signed(found.rho)} (p = {found.p_value:.2g}{interval}){within}."
+    )
+
+
+def _recovered(matrices: Sequence[Defended]) -> Iterator[str]:
+    """The first matrix in sentences: the best defence of each poison, and whether the distance tells."""
+    for one in matrices[:1]:
+        where = "" if len(matrices) == 1 else f" ({one.title})"
+        best = []
+        for method in one.methods:
+            shares = {name: one.recovered(method, name) for name in one.defenses if name != NONE}
+            if names := order(shares):
+                best.append(f"{method} {names[-1]} {shares[names[-1]]:.2f}".replace("-", "−"))
+        if best:
+            yield f"Defence that gives back most of the accuracy, and its share{where}: {', '.join(best)}."
+        if text := recovery_text(one):
+            yield text
 
 
 def _capital(text: str) -> str:

@@ -24,7 +24,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Field:
     """A cell of a table.
 
     Attributes:
@@ -42,7 +42,7 @@ class Entry:
 class Row:
     """A row of a table; `kind` is `clean` or `failed` for rows that stand apart, the table is filtered by `setting`."""
 
-    cells: Sequence[Entry]
+    cells: Sequence[Field]
     kind: str = ""
     setting: str = ""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.files import write_atomically
-from unlearnable.report import sections, sections_across, tables
+from unlearnable.report import sections, sections_across, sections_defended, tables
 from unlearnable.report.findings import findings, warnings
 from unlearnable.report.layout import Panel, Section
 from unlearnable.report.style import looks
@@ -84,6 +84,7 @@ def _sections(records: Records, cells: Sequence[Cell]) -> list[Section]:
         sections.accuracy_section(compared, look),
         sections.sharpness_section(compared, look),
         sections.curves_section(compared, look),
+        sections_defended.defenses_section(cells, look),
         sections_across.measures_section(compared),
         sections_across.sensitivity_section(cells, look),
         sections_across.transfer_section(cells),

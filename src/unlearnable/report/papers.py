@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.report.chart import Chart
-from unlearnable.report.figures import across, curves, maps, methods
+from unlearnable.report.figures import across, curves, defended, maps, methods
 from unlearnable.report.style import looks
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import (
@@ -19,6 +19,7 @@ from unlearnable.results.comparison import (
     stabilities,
     transfers,
 )
+from unlearnable.results.defended import defended as defended_matrices
 
 #: Charts side by side at most.
 _ACROSS = 5
@@ -61,6 +62,10 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
     found["rank_stability"] = [across.stability(of) for of in orders]
     for transfer in list(transfers(ordered).values())[:1]:
         found["transfer"] = [across.transfer(transfer, method) for method in transfer.methods]
+    for matrix in defended_matrices(ordered)[:1]:
+        sheet = {f"defended_{what}": defended.heat(matrix, what) for what in defended.MATRICES}
+        sheet["defended_recovery"] = defended.recovery(matrix, look)
+        found |= {name: [chart] for name, chart in sheet.items() if chart is not None}
     if multi := [cell for cell in ordered if cell.first.result.get("tasks")]:
         found["tasks"] = [methods.task_distances(multi, look, distance) for distance in methods.SHOWN]
         found["skill"] = [chart for chart in [methods.task_skills(multi, look)] if chart is not None]

@@ -17,7 +17,7 @@ from matplotlib.ticker import PercentFormatter
 
 from unlearnable.files import whole_file
 from unlearnable.report.chart import Chart, Heat, Place, Series, reaches
-from unlearnable.report.style import CLEAN_COLOUR, Look
+from unlearnable.report.style import CLEAN_COLOUR, DIVERGING, Look
 
 #: Width in inches of a text column and of a page in the usual templates.
 COLUMN, PAGE = 3.4, 6.9
@@ -131,15 +131,15 @@ def _draw(axes: Axes, chart: Chart, *, first_column: bool, last_row: bool) -> No
         _heat(axes, chart.heat, first_column=first_column)
     if chart.span is not None:
         axes.axvspan(*chart.span[1:], color="#777", alpha=0.18, linewidth=0, label=chart.span[0])
-    for reference in chart.references:
-        if reference.x is not None:
-            axes.axvline(reference.x, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-        if reference.y is not None:
-            axes.axhline(reference.y, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
-            if reference.words:
-                place = (0.99, reference.y)
+    for guide in chart.guides:
+        if guide.x is not None:
+            axes.axvline(guide.x, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
+        if guide.y is not None:
+            axes.axhline(guide.y, color=CLEAN_COLOUR, linestyle="--", linewidth=0.9)
+            if guide.words:
+                place = (0.99, guide.y)
                 axes.text(
-                    *place, reference.words, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=7
+                    *place, guide.words, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=7
                 )
     _boxes(axes, chart)
     for number, series in enumerate(chart.series):
@@ -246,9 +246,8 @@ def _boxes(axes: Axes, chart: Chart) -> None:
 
 def _heat(axes: Axes, heat: Heat, *, first_column: bool) -> None:
     rows, columns = heat.values.shape
-    norm = LogNorm(heat.low, heat.high) if heat.logarithmic else Normalize(heat.low, heat.high)
     edges = (np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5)
-    axes.pcolormesh(*edges, np.ma.masked_invalid(heat.values), norm=norm, cmap=heat.colours[1], rasterized=True)
+    axes.pcolormesh(*edges, np.ma.masked_invalid(heat.values), norm=_norm(heat), cmap=heat.colours[1], rasterized=True)
     if heat.dots is not None:
         places = np.nonzero(heat.dots)
         axes.scatter(places[1], places[0], s=2.5, c="k", linewidths=0.3, edgecolors="w")
@@ -271,10 +270,14 @@ def _heat(axes: Axes, heat: Heat, *, first_column: bool) -> None:
 
 def _ink(heat: Heat, value: float) -> str:
     """White where the colour is dark: at both ends of a diverging map, at the low end of a sequential one."""
-    if np.isnan(value):
+    share = float(_norm(heat)(value))
+    if np.isnan(share):
         return "k"
-    share = (value - heat.low) / (heat.high - heat.low)
-    return "w" if (share < 0.2 or share > 0.8 if heat.low < 0 else share < 0.5) else "k"
+    return "w" if (share < 0.2 or share > 0.8 if heat.colours == DIVERGING else share < 0.5) else "k"
+
+
+def _norm(heat: Heat) -> Normalize:
+    return LogNorm(heat.low, heat.high) if heat.logarithmic else Normalize(heat.low, heat.high)
 
 
 def _label(axes: Axes, points: Sequence[tuple[str, Any, Any]]) -> None:

@@ -24,16 +24,16 @@ def draw(chart: Chart) -> go.Figure:
         _heat(figure, chart.heat, chart)
     if chart.span is not None:
         _span(figure, *chart.span)
-    for reference in chart.references:
-        if reference.x is not None:
-            figure.add_vline(x=reference.x, line=_DASHED, layer="below")
-        if reference.y is not None:
-            figure.add_hline(y=reference.y, line=_DASHED, layer="below")
-            if reference.words:
+    for guide in chart.guides:
+        if guide.x is not None:
+            figure.add_vline(x=guide.x, line=_DASHED, layer="below")
+        if guide.y is not None:
+            figure.add_hline(y=guide.y, line=_DASHED, layer="below")
+            if guide.words:
                 # On a logarithmic axis a note's place is the logarithm.
-                place = math.log10(reference.y) if chart.y.scale == "log" else reference.y
+                place = math.log10(guide.y) if chart.y.scale == "log" else guide.y
                 figure.add_annotation(
-                    text=reference.words, showarrow=False, x=1, xref="paper", xanchor="right", y=place, yanchor="bottom"
+                    text=guide.words, showarrow=False, x=1, xref="paper", xanchor="right", y=place, yanchor="bottom"
                 )
     for box in chart.boxes:
         sides = {"lowerfence": [box.low], "q1": [box.first_quartile], "median": [box.median]}

@@ -60,7 +60,7 @@ def _where(one: Comparison, compared: Sequence[Comparison]) -> str:
 
 
 def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Section:
-    """UD over the settings of the measurement, and whether the order of methods is stable."""
+    """Both distances over the settings of the measurement, and whether the order of methods is stable."""
     panels: list[Panel] = []
     for axis in numeric_axes(cells):
         series = axis_series(cells, axis)
@@ -81,9 +81,13 @@ def sensitivity_section(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Sec
                 len({cell.first.result["eps"] for cell in own}) > 1
                 and len({cell.first.result["steps"] for cell in own}) > 1
             ):
-                grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", [across.grid(own)]))
+                both = [across.grid(own, distance) for distance in methods.SHOWN]
+                grids.append(Choice(method if title == "all jobs" else f"{method} · {title}", both))
     if grids:
-        panels.append(Panel("grid", "UD over ε × steps", "Mean ± standard deviation over the seeds.", grids, "Method"))
+        caption = (
+            "UD as mean ± standard deviation over the seeds. The geometric distance is on a logarithmic scale around 1."
+        )
+        panels.append(Panel("grid", "Distances over ε × steps", caption, grids, "Method", names=_NAMES))
     stable = _orders(stabilities(cells, UD), stabilities(cells, GEOMETRIC))
     if stable:
         caption = (

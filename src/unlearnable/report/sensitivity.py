@@ -1,4 +1,4 @@
-"""`python -m unlearnable.report.sensitivity FOLDER…`: UD over ε, steps and probe, and whether the order of methods holds."""
+"""`python -m unlearnable.report.sensitivity FOLDER…`: distances over ε, steps, probe; the stability of the methods' order."""
 
 from __future__ import annotations
 

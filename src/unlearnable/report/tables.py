@@ -6,26 +6,32 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from unlearnable.report.layout import Column, Entry, Row, Table
+from unlearnable.report.layout import Column, Field, Row, Table
 from unlearnable.report.words import pm, said
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
 from unlearnable.results.comparison import Comparison
 from unlearnable.results.records import AXES, Failure, Records
 
-_Shown = Callable[[Cell], Entry]
+_Shown = Callable[[Cell], Field]
 
 
-def number(value: float, spread: float = math.nan, *, digits: int = 2, percent: bool = False) -> Entry:
+def number(value: float, spread: float = math.nan, *, digits: int = 2, percent: bool = False) -> Field:
     """A number with its standard deviation, sorted by its value."""
     if math.isnan(value):
-        return Entry("–")
+        return Field("–")
     text = pm(100 * value, 100 * spread, 1) + " %" if percent else pm(value, spread, digits)
-    return Entry(text, repr(value))
+    return Field(text, repr(value))
 
 
-def significant(value: float) -> Entry:
+def significant(value: float) -> Field:
     """A number with three significant digits."""
-    return Entry("–") if math.isnan(value) else Entry(f"{value:.3g}", repr(value))
+    return Field("–") if math.isnan(value) else Field(f"{value:.3g}", repr(value))
+
+
+def value_of(cell: Cell, distance: str) -> Field:
+    """A distance over a cell's seeds."""
+    value = cell.value(distance)
+    return Field("–") if math.isnan(value) else Field(said(cell, distance), repr(value))
 
 
 def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Table:
@@ -42,8 +48,8 @@ def headline(compared: Sequence[Comparison], failures: Sequence[Failure]) -> Tab
         for cell in one.ordered
     ]
     for (poison, status), count in Counter((one.poison or one.job, one.status) for one in failures).items():
-        entries = [Entry(poison, poison), Entry(f"{count} {status}", badge="no")]
-        rows.append(Row([*entries, *[Entry("")] * (len(columns) - 2)], "failed"))
+        entries = [Field(poison, poison), Field(f"{count} {status}", badge="no")]
+        rows.append(Row([*entries, *[Field("")] * (len(columns) - 2)], "failed"))
     headings = [Column(name, name not in _WORDS, _HINTS.get(name, "")) for name in columns]
     caption = "Each method over its seeds, mean ± standard deviation or [95 % interval]; a heading sorts."
     return Table(caption, headings, rows, sortable=True)
@@ -104,7 +110,7 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         if len({cell.first.axis(axis) for cell in cells}) > 1
     }
     return {
-        "method": lambda cell: Entry(cell.first.label, cell.first.label),
+        "method": lambda cell: Field(cell.first.label, cell.first.label),
         **axes,
         "UD": _value(UD),
         "UD, reported": _reported,
@@ -121,65 +127,61 @@ def _columns(cells: Sequence[Cell]) -> dict[str, _Shown]:
         "recovered": lambda cell: number(*cell.figure("certificate.recovered"), percent=True),
         "train acc": lambda cell: number(*cell.figure("train_acc"), percent=True),
         # Long where unlike experiments are put together.
-        "settings": lambda cell: Entry(cell.first.settings or "–", cell.first.settings),
+        "settings": lambda cell: Field(cell.first.settings or "–", cell.first.settings),
         "clean vs clean": lambda cell: (
-            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Entry("–")
+            number(cell.spread.clean_mean, cell.spread.clean_std) if cell.spread else Field("–")
         ),
         "β": lambda cell: significant(cell.figure("beta")[0]),
         "learnable layers": lambda cell: number(*cell.figure("learnable_layers")),
         "of clean": lambda cell: number(*cell.figure("clean_learnable_layers")),
         "budget used": _budget,
-        "seeds": lambda cell: Entry(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
+        "seeds": lambda cell: Field(", ".join(map(str, cell.seeds)), str(len(cell.seeds))),
         "minutes a job": lambda cell: number(cell.figure("seconds.total")[0] / 60, digits=1),
     }
 
 
 def _axis(name: str) -> _Shown:
-    return lambda cell: Entry(str(cell.first.axis(name)), str(cell.first.axis(name)))
+    return lambda cell: Field(str(cell.first.axis(name)), str(cell.first.axis(name)))
 
 
-def _reported(cell: Cell) -> Entry:
+def _reported(cell: Cell) -> Field:
     value = cell.published.ud
-    return Entry("–") if value is None else Entry(f"{value:.3f}, unverified", repr(value))
+    return Field("–") if value is None else Field(f"{value:.3f}, unverified", repr(value))
 
 
-def _apbench(cell: Cell) -> Entry:
+def _apbench(cell: Cell) -> Field:
     found = cell.published
     if found.test_acc is None:
-        return Entry("–")
+        return Field("–")
     shown = number(found.test_acc, percent=True)
-    return Entry(f"{shown.text}, not comparable", shown.key) if found.unlike else shown
+    return Field(f"{shown.text}, not comparable", shown.key) if found.unlike else shown
 
 
 def _value(distance: str) -> _Shown:
-    def shown(cell: Cell) -> Entry:
-        value = cell.value(distance)
-        return Entry("–") if math.isnan(value) else Entry(said(cell, distance), repr(value))
-
-    return shown
+    return lambda cell: value_of(cell, distance)
 
 
 def _verdict(distance: str) -> _Shown:
-    def shown(cell: Cell) -> Entry:
+    def shown(cell: Cell) -> Field:
         badge = "" if cell.is_clean else {True: "yes", False: "no", None: "open"}[cell.told(distance)]
         p_value, words = cell.p_value(distance), cell.short_verdict(distance)
-        return Entry(words + ("" if math.isnan(p_value) else f", p = {p_value:.2g}"), words, badge)
+        return Field(words + ("" if math.isnan(p_value) else f", p = {p_value:.2g}"), words, badge)
 
     return shown
 
 
-def _seeds_needed(cell: Cell) -> Entry:
+def _seeds_needed(cell: Cell) -> Field:
     needed = cell.spreads[GEOMETRIC].seeds_needed if GEOMETRIC in cell.spreads and not cell.is_clean else None
-    return Entry("–") if needed is None else Entry(str(needed), str(needed))
+    return Field("–") if needed is None else Field(str(needed), str(needed))
 
 
-def _budget(cell: Cell) -> Entry:
+def _budget(cell: Cell) -> Field:
     linf, l2, l0 = (cell.figure(f"noise.{norm}_max")[0] for norm in ("linf", "l2", "l0"))
     if math.isnan(linf) or cell.is_clean:
-        return Entry("–")
+        return Field("–")
     changed = cell.figure("noise.changed")[0]
     share = "" if changed == 1 else f", {changed:.0%} of images"
-    return Entry(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
+    return Field(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
 
 
 def jobs(records: Records) -> Table:
@@ -192,22 +194,24 @@ def jobs(records: Records) -> Table:
         rows.append(
             Row(
                 [
-                    Entry(f"{run.sweep.name}/{run.job}{task}", run.job),
-                    Entry(run.label, run.label),
-                    Entry(str(run.seed), str(run.seed)),
-                    Entry(f"{result['eps']:g}", str(result["eps"])),
-                    Entry(str(result["steps"]), str(result["steps"])),
+                    Field(
+                        f"{run.sweep.name}/{run.job}{task}{'' if run.status == 'done' else f' · {run.status}'}", run.job
+                    ),
+                    Field(run.label, run.label),
+                    Field(str(run.seed), str(run.seed)),
+                    Field(f"{result['eps']:g}", str(result["eps"])),
+                    Field(str(result["steps"]), str(result["steps"])),
                     number(figure(result, "ud"), digits=3),
                     number(figure(result, "distances.geometric"), digits=3),
                     number(figure(result, "test_acc"), percent=True),
                     number(result["seconds"]["total"] / 60, digits=1),
-                    Entry(", ".join(result.get("reused", [])) or "–"),
+                    Field(", ".join(result.get("reused", [])) or "–"),
                 ]
             )
         )
     for failure in records.failures:
-        cells = [Entry(f"{failure.sweep.name}/{failure.job}"), Entry(failure.poison), Entry(failure.status, badge="no")]
-        rows.append(Row([*cells, *[Entry("")] * (len(columns) - 3)], "failed"))
+        cells = [Field(f"{failure.sweep.name}/{failure.job}"), Field(failure.poison), Field(failure.status, badge="no")]
+        rows.append(Row([*cells, *[Field("")] * (len(columns) - 3)], "failed"))
     words = ("job", "method", "from the store")
     return Table("Every job.", [Column(name, name not in words) for name in columns], rows, sortable=True, folded=True)
 
@@ -236,16 +240,16 @@ def tasks(cells: Sequence[Cell]) -> Table:
         rows.append(
             Row(
                 [
-                    Entry(cell.first.label, cell.first.label),
-                    Entry(cell.first.task, cell.first.task),
+                    Field(cell.first.label, cell.first.label),
+                    Field(cell.first.task, cell.first.task),
                     *(shown(cell) for name in (UD, GEOMETRIC) for shown in (_value(name), _verdict(name))),
-                    Entry(metric, metric),
+                    Field(metric, metric),
                     number(*cell.figure("test_metric"), digits=3),
                     number(*cell.figure("clean_test_metric"), digits=3),
                     number(cell.figure("prior")[0], digits=3),
                     number(cell.skill.mean, cell.skill.std),
                     _learnable(cell),
-                    Entry("–") if math.isnan(relative[0]) else Entry(pm(*relative, 1) + " %", repr(relative[0])),
+                    Field("–") if math.isnan(relative[0]) else Field(pm(*relative, 1) + " %", repr(relative[0])),
                 ],
                 "clean" if cell.is_clean else "",
             )
@@ -259,6 +263,6 @@ def tasks(cells: Sequence[Cell]) -> Table:
     return Table(caption, headings, rows, sortable=True)
 
 
-def _learnable(cell: Cell) -> Entry:
+def _learnable(cell: Cell) -> Field:
     word = cell.skill.verdict
-    return Entry(word or "–", word, {"unlearnable": "yes", "learnable": "no", "in between": "open"}.get(word, ""))
+    return Field(word or "–", word, {"unlearnable": "yes", "learnable": "no", "in between": "open"}.get(word, ""))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearnable.report.figures.methods import BARS, SHOWN
-from unlearnable.report.findings import undefined_skills
+from unlearnable.report.findings import recovery_text, undefined_skills
 from unlearnable.report.words import pm, said, short, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import comparisons, stabilities
-from unlearnable.results.records import AXES, Records
+from unlearnable.results.defended import Defended, defended
+from unlearnable.results.records import AXES, DIVERGED, Records
 from unlearnable.results.rows import Rows, columns_of, job_row
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
         console.print("One seed: UD without a spread says little. Add e.g. seed=0,1,2 for ± and a verdict.")
     for text in undefined_skills(cells):
         console.print(text)
+    for job in dict.fromkeys(run.job for run in records.runs if run.status == DIVERGED):
+        console.print(f"[red]{job} {DIVERGED}:[/red] its training loss is not finite", highlight=False)
+    for matrix in defended(cells):
+        _print_defended(console, matrix)
     for failure in records.failures:
         console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
 
@@ -181,6 +186,32 @@ def _print_cells(console: Console, cells: Sequence[Cell]) -> None:
     for cell in cells:
         table.add_row(*(text(cell) for text in columns.values()))
     console.print(table)
+
+
+def _print_defended(console: Console, matrix: Defended) -> None:
+    from rich.table import Table
+
+    where = "" if matrix.title == "all jobs" else f" ({matrix.title})"
+    table = Table(title=f"Defences{where}: test accuracy · recovered share of it · geometric distance")
+    for name in ("defence", "clean acc", "costs", *matrix.methods):
+        table.add_column(name, justify="left" if name == "defence" else "right")
+    for defense in matrix.defenses:
+        figures = (matrix.clean_acc[defense], matrix.cost(defense))
+        entries = [
+            " · ".join(
+                pm(value, digits=2)
+                for value in (
+                    matrix.accuracy(method, defense),
+                    matrix.recovered(method, defense),
+                    matrix.distance(method, defense, GEOMETRIC),
+                )
+            )
+            for method in matrix.methods
+        ]
+        table.add_row(defense, *(pm(value) for value in figures), *entries)
+    console.print(table)
+    if text := recovery_text(matrix):
+        console.print(text, highlight=False)
 
 
 def _axis(axis: str) -> Callable[[Cell], str]:

@@ -182,18 +182,36 @@ def _by_part(cells: Sequence[Cell], part: Callable[[Cell], dict[str, Any]]) -> d
 
 def _measuring(cell: Cell) -> dict[str, Any]:
     """How SAL was measured."""
-    return {**{name: _place(cell, name) for name in _MEASURING}, "settings": _told(cell, measuring=True)}
+    return {**{name: _place(cell, name) for name in _MEASURING}, "settings": _told(cell, group="sal", inside=True)}
 
 
 def _training(cell: Cell) -> dict[str, Any]:
     """What was trained."""
     axes = {name: _place(cell, name) for name in AXES[1:] if name not in _MEASURING}
-    return {**axes, "settings": _told(cell, measuring=False)}
+    return {**axes, "settings": _told(cell, group="sal", inside=False)}
 
 
-def _told(cell: Cell, *, measuring: bool) -> str:
+def _told(cell: Cell, *, group: str, inside: bool) -> str:
+    """Those of a cell's settings that lie inside a group of the configuration, or outside of it."""
     options = _options(cell).items()
-    return ", ".join(f"{name}={value}" for name, value in options if name.startswith("sal.") == measuring)
+    return ", ".join(f"{name}={value}" for name, value in options if name.startswith(f"{group}.") == inside)
+
+
+def by_defense(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Setting but for the defence → its cells, where there are two defences or more."""
+    found = _by_part(cells, _but_defense)
+    return {title: family for title, family in found.items() if len({*map(defense_label, family)}) > 1}
+
+
+def defense_label(cell: Cell) -> str:
+    """A cell's defence, with those of its options that were varied."""
+    told = _told(cell, group="defense", inside=True).replace("defense.", "")
+    return f"{_place(cell, 'defense')} ({told})" if told else str(_place(cell, "defense"))
+
+
+def _but_defense(cell: Cell) -> dict[str, Any]:
+    axes = {name: _place(cell, name) for name in AXES[1:] if name != "defense"}
+    return {**axes, "settings": _told(cell, group="defense", inside=False)}
 
 
 def measures_of(cells: Sequence[Cell]) -> list[str]:

@@ -76,7 +76,7 @@ def _read_failure(sweep: Path, job: Path) -> Failure:
     if (job / FAILED).exists():
         record = json.loads((job / FAILED).read_text())
         poison = record.get("choices", {}).get("poison") or ""
-        return Failure(sweep, job, poison, record["error"], record.get("overrides", ()))
+        return Failure(sweep, job, poison, record["error"], record.get("overrides", ()), record.get("status", "failed"))
     overrides = job / ".hydra" / "overrides.yaml"
     asked = [line.removeprefix("- ") for line in overrides.read_text().splitlines()] if overrides.exists() else []
     poison = next((entry.partition("=")[2] for entry in asked if entry.startswith("poison=")), "")

@@ -16,8 +16,10 @@ from jaxtyping import Float64
 
 from unlearnable.results.run import SAL
 
-#: What a job that failed leaves: `{"error": message, "overrides": […], "choices": {…}}`.
+#: What a job that failed leaves: `{"error": message, "overrides": […], "choices": {…}, "status": …}`.
 FAILED = "failed.json"
+#: The status of a job whose training loss is not finite, whether it stopped or went on.
+DIVERGED = "diverged"
 
 #: What tells cells apart, besides `settings`.
 AXES = ("poison", "dataset", "model", "task", "defense", "eps", "steps", "solver")
@@ -106,6 +108,12 @@ class Run:
         return bool(self.result.get("is_clean", self.result["poison"] == "clean"))
 
     @property
+    def status(self) -> str:
+        """`done`, or `diverged` if a training loss is not finite."""
+        losses = [epoch["train/loss"] for epoch in self.result.get("epochs", []) if "train/loss" in epoch]
+        return DIVERGED if any(loss is None for loss in losses) else "done"
+
+    @property
     def measurement(self) -> tuple[str, str] | None:
         """Digests of its training and its SAL, equal for equal runs; None if the result lacks them."""
         return _identity(self.result.get("keys", {}))
@@ -137,7 +145,7 @@ class Failure:
         poison: What it was to use, as far as it is known.
         error: Why there is no result.
         overrides: What was asked for.
-        status: `failed`, or `unfinished` for a job that left neither a result nor a failure.
+        status: `failed`, `diverged`, or `unfinished` for a job that left neither a result nor a failure.
     """
 
     sweep: Path

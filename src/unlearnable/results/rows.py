@@ -14,10 +14,12 @@ from unlearnable.distances.calibration import LEAST_SEEDS
 from unlearnable.files import write_atomically
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, figure
 from unlearnable.results.comparison import comparisons, stabilities, transferred_orders, transfers
+from unlearnable.results.defended import defended
 from unlearnable.results.records import AXES, Records, Run, natural_order
 
 SUMMARY, AGGREGATES = "summary.csv", "aggregates.csv"
 SENSITIVITY, TRANSFER, CALIBRATION = "sensitivity.csv", "transfer.csv", "calibration.csv"
+DEFENDED = "defended.csv"
 
 Rows = list[dict[str, Any]]
 
@@ -58,7 +60,7 @@ def job_row(run: Run) -> dict[str, Any]:
         **counts,
         **{f"distance_{name}": value for name, value in result.get("distances", {}).items()},
         "job": run.job,
-        "status": "done",
+        "status": run.status,
         "variant": run.variant,
         "settings": run.settings,
         "seconds": result["seconds"]["total"],
@@ -157,6 +159,25 @@ def transfer_rows(cells: Sequence[Cell]) -> Rows:
     return rows
 
 
+def defended_rows(cells: Sequence[Cell]) -> Rows:
+    """One row for each setting with several defences, method and defence: what comes back, and what it costs."""
+    return [
+        {
+            "setting": one.title,
+            "poison": method,
+            "defense": name,
+            "test_acc": one.accuracy(method, name),
+            "recovered": one.recovered(method, name),
+            "ud": one.distance(method, name, UD),
+            "geometric": one.distance(method, name, GEOMETRIC),
+            "clean_test_acc": one.clean_acc[name],
+            "clean_cost": one.cost(name),
+        }
+        for one in defended(cells)
+        for method, name in one.pairs
+    ]
+
+
 def calibration_rows(cells: Sequence[Cell]) -> Rows:
     """One row for each setting with enough clean seeds and distance: how often its verdict is wrong, and its power."""
     rows = []
@@ -187,6 +208,7 @@ def write_tables(folder: Path, records: Records, cells: Sequence[Cell]) -> list[
         (AGGREGATES, [cell_row(cell) for cell in cells]),
         (SENSITIVITY, sensitivity_rows(cells)),
         (TRANSFER, transfer_rows(cells)),
+        (DEFENDED, defended_rows(cells)),
     ):
         if rows:
             write_csv(folder / name, columns_of(rows), rows)

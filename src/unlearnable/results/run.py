@@ -66,6 +66,11 @@ class MeasuredRun:
         """The epochs after which SAL was measured."""
         return self.epochs_of(SAL)
 
+    @property
+    def sal(self) -> dict[int, dict[str, np.ndarray]]:
+        """Epoch → task → SAL of the layers, `[L]`."""
+        return {epoch: {task: one.values for task, one in tasks.items()} for epoch, tasks in self.measured[SAL].items()}
+
     def tasks_of(self, measure: str) -> list[str]:
         """The tasks for which it was measured."""
         epochs = self.epochs_of(measure)

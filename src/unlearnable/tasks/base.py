@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import torch
 import torchmetrics
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from unlearnable.tasks.heads import DenseHead
 
@@ -97,6 +98,10 @@ class Task(ABC):
         """The targets of images that are mirrored left to right."""
         return target.flip(-1) if self.dense else target
 
+    def vectors(self, target: Tensor) -> Float[Tensor, "n d h w"]:
+        """A dense target as one vector a pixel, near where targets are alike; NaN where there is no value."""
+        return target
+
     def known(self, target: Tensor) -> Bool[Tensor, "..."]:
         """Where a target has a value."""
         return ~target.isnan() if target.is_floating_point() else target >= 0
@@ -140,6 +145,12 @@ def image_mean(values: Float[Tensor, "n *rest"], valid: Tensor) -> Float[Tensor,
 def dense_priors(constant: Float[Tensor, "1 c 1 1"], pixel: Float[Tensor, "1 c h w"]) -> dict[str, Tensor]:
     """Both priors of a dense task; `pixel` is NaN where no training image has a value, and takes the constant there."""
     return {"constant": constant.expand_as(pixel), "pixel": torch.where(pixel.isnan(), constant, pixel)}
+
+
+def one_hot(labels: Int64[Tensor, "n h w"], classes: int) -> Float[Tensor, "n k h w"]:
+    """1 for a pixel's class and 0 for the others; NaN where the label is −1."""
+    hot = F.one_hot(labels.clamp_min(0), classes).movedim(-1, 1).float()
+    return hot.masked_fill((labels < 0)[:, None], torch.nan)
 
 
 def choose_tasks(tasks: Mapping[str, Task], names: Sequence[str] | None, *, what: str) -> dict[str, Task]:

@@ -51,3 +51,8 @@ class Depth(Task):
         """The median, which the loss is smallest at."""
         pixel = target.nanmedian(dim=0, keepdim=True).values
         return dense_priors(target.nanmedian().log().view(1, 1, 1, 1), pixel.log())
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """Logarithms, as in the loss."""
+        return target.log()

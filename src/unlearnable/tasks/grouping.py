@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, image_mean
+from unlearnable.tasks.base import Metric, Task, image_mean, one_hot
 
 #: Pairs of pixels that groupings are judged on: (down, right) in pixels.
 PAIRS = ((0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0))
@@ -23,6 +23,8 @@ PAIRS = ((0, 1), (1, 0), (0, 4), (4, 0), (0, 8), (8, 0))
 _SMALLEST = 1e-2
 # Squared distance from which two pixels count as apart: 2 / (1 + exp d²) is 1/2 there.
 _APART = math.log(3)
+# Segments that touch have near numbers in most segmentations, and so different remainders.
+_COLOURS = 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Grouping(Task):
         position[:, 0] = torch.arange(height)[:, None] + torch.arange(width)
         # Squared distances are below `_APART` for pairs nearer than the reach.
         return {"constant": 0 * position, "pixel": position * math.sqrt(_APART) / _best_reach(target)}
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """One of four colours for a whole segment, by its number: numbers mean nothing across images."""
+        return one_hot(torch.where(target < 0, target, target % _COLOURS), _COLOURS)
 
 
 def pairs(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 from typing_extensions import override
 
-from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean
+from unlearnable.tasks.base import Metric, Task, dense_priors, image_mean, one_hot
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class Segmentation(Task):
         counts = torch.stack([(target == label).sum(0) for label in range(self.channels)])[None]
         everywhere = counts.sum((2, 3), keepdim=True)
         return dense_priors((everywhere / everywhere.sum()).log(), (counts / counts.sum(1, keepdim=True)).log())
+
+    @override
+    def vectors(self, target: Tensor) -> Tensor:
+        """One-hot classes."""
+        return one_hot(target, self.channels)
 
 
 @cache

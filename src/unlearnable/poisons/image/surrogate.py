@@ -21,6 +21,9 @@ NetT = TypeVar("NetT", bound=nn.Module)
 NetFactory = Callable[..., nn.Module]
 """Called as `factory(num_classes=k)`."""
 
+BatchLoss = Callable[[Any, Batch], Tensor]
+"""Maps a net's outputs for a batch, and the batch, to a loss."""
+
 
 def make_fabric(device: torch.device) -> Any:
     """Lightning Fabric on this one device."""
@@ -68,12 +71,13 @@ def train_checkpoints(
     weight_decay: float = 5e-4,
     crop: int = 0,
     flip: bool = False,
+    objective: BatchLoss | None = None,
 ) -> list[nn.Module]:
     """Trains a network on the clean data: SGD with Nesterov momentum 0.9, one cosine decay after a short warm-up.
 
-    `crop` and `flip` augment its batches, see `crop_and_flip`. Returns it as it was at the end of each of the last
-    `count` epochs, the trained one last: on the data's device, in eval mode, without gradients. Trained ones in
-    `work_dir` are used again.
+    `crop` and `flip` augment its batches, see `crop_and_flip`; `objective` takes the place of the cross-entropy. Returns
+    it as it was at the end of each of the last `count` epochs, the trained one last: on the data's device, in eval mode,
+    without gradients. Trained ones in `work_dir` are used again.
     """
     net = build(factory, data)
     saved = None if data.work_dir is None else data.work_dir / "surrogate.pt"
@@ -92,7 +96,8 @@ def train_checkpoints(
         for batch in data.batches(batch_size, shuffle=shuffle):
             images = crop_and_flip(batch.images, crop=crop, flip=flip, generator=draws)
             optimizer.zero_grad(set_to_none=True)
-            fabric.backward(F.cross_entropy(model(images), batch.labels))
+            outputs = model(images)
+            fabric.backward(objective(outputs, batch) if objective else F.cross_entropy(outputs, batch.labels))
             optimizer.step()
             schedule.step()
         if epoch >= epochs - count:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -38,12 +39,12 @@ def load_array(path: Path, image_shape: tuple[int, ...]) -> tuple[Tensor, Tensor
 
 def _load_npy(path: Path) -> np.ndarray:
     try:
-        value = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, TypeError, EOFError) as error:
+        value = np.load(path, allow_pickle=False, mmap_mode="r")  # refuses a header that claims more than the file has
+    except Exception as error:  # a broken header can raise nearly anything
         raise ValueError(f"{path} cannot be read as an array of numbers without pickles ({error}).") from error
     if not isinstance(value, np.ndarray):
         raise ValueError(f"{path} must hold one array; found an archive of {value.files}. Save the one that is meant.")
-    return value
+    return np.array(value)
 
 
 def _from_numpy(array: np.ndarray, path: Path) -> Tensor:
@@ -57,6 +58,7 @@ def _from_numpy(array: np.ndarray, path: Path) -> Tensor:
 
 
 def _load_torch(path: Path) -> Tensor:
+    _check_archive(path)
     try:
         value = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
@@ -80,6 +82,21 @@ def _load_torch(path: Path) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"{path} must hold one tensor; found {type(value).__name__}.")
     return value.detach()
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses a zip archive, as torch writes them, that unpacks to more than it is, or has names beyond itself."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # none, or a broken one: torch says what is wrong
+    if any(PurePosixPath(member.filename).is_absolute() or ".." in member.filename for member in members):
+        raise RefusedError(f"{path} has members whose names lead out of it, and is not loaded.")
+    if sum(member.file_size for member in members) > 2 * path.stat().st_size:
+        raise RefusedError(
+            f"{path} unpacks to more than twice its size, which torch's files do not, and is not loaded."
+        )
 
 
 def _load_safetensors(path: Path) -> tuple[Tensor, Tensor | None]:

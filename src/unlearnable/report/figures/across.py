@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from unlearnable.report.chart import Axis, Chart, Reference, Series, matrix
-from unlearnable.report.figures.methods import axis_of
+from unlearnable.report.chart import Axis, Chart, Guide, Series, matrix, ratio_ends
+from unlearnable.report.figures.methods import SHOWN, axis_of
 from unlearnable.report.style import DIVERGING, Look
 from unlearnable.report.words import pm
 from unlearnable.results.cells import UD, Cell
@@ -38,20 +39,24 @@ def over_axis(
         ranges = [cell.interval(distance) for cell in points.values()]
         lines.append(Series(name, list(points), values, looks[name], joined=True, y_range=ranges))
     x_axis = Axis(NAMES.get(axis, axis), "log" if spread_out else "linear", ticks=places)
-    return Chart(x_axis, axis_of(distance, cells), lines, references=[Reference(y=1)])
+    return Chart(x_axis, axis_of(distance, cells), lines, guides=[Guide(y=1)])
 
 
-def grid(cells: Sequence[Cell]) -> Chart:
-    """UD of one method over ε × steps."""
+def grid(cells: Sequence[Cell], distance: str = UD) -> Chart:
+    """A distance of one method over ε × steps."""
     radii = sorted({float(cell.first.result["eps"]) for cell in cells})
     steps = sorted({int(cell.first.result["steps"]) for cell in cells})
     values = np.full((len(radii), len(steps)), np.nan)
     texts = [["–"] * len(steps) for _ in radii]
     for cell in cells:
         row, column = radii.index(float(cell.first.result["eps"])), steps.index(int(cell.first.result["steps"]))
-        values[row, column], texts[row][column] = cell.ud, pm(cell.ud, cell.ud_std, 2)
+        values[row, column], texts[row][column] = cell.value(distance), pm(cell.ud, cell.ud_std, 2)
     names = ([f"{radius:g}" for radius in radii], [str(step) for step in steps])
-    return matrix(values, *names, unit="UD", low=0, high=_highest(values), texts=texts, x="SAL steps", y="ε")
+    words: dict[str, Any] = {"unit": SHOWN[distance], "x": "SAL steps", "y": "ε"}
+    if distance == UD:
+        return matrix(values, *names, low=0, high=_highest(values), texts=texts, **words)
+    low, high = ratio_ends(values)
+    return matrix(values, *names, low=low, high=high, logarithmic=True, colours=DIVERGING, **words)
 
 
 def stability(of: RankingStability) -> Chart:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from unlearnable.distances import Spread, layer_differences
-from unlearnable.report.chart import Axis, Chart, Heat, Reference, Series, decades
+from unlearnable.report.chart import Axis, Chart, Guide, Heat, Series, decades, ratio_ends
 from unlearnable.report.style import DIVERGING, PUBLISHED, SEED, Look
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
 from unlearnable.results.comparison import Comparison
+from unlearnable.results.ranking import RankCorrelation
 
 #: The distances that figures show, in their order, and how they are called.
 SHOWN: Mapping[str, str] = {UD: "UD", GEOMETRIC: "geometric distance"}
@@ -62,7 +63,7 @@ def distances(one: Comparison, looks: Mapping[str, Look], distance: str = UD) ->
         axis_of(distance, shown, " (lower: more unlearnable; 1: like clean data)" if distance == UD else ""),
         Axis(scale="category", categories=names),
         series,
-        references=[Reference(x=1)],
+        guides=[Guide(x=1)],
         span=_null_band(one, distance),
     )
 
@@ -86,15 +87,12 @@ def layers(one: Comparison) -> Chart | None:
     found = [layer_differences({run.seed: run.sal for run in cell.runs}, cell.clean) for cell in cells]
     ratios = np.exp(np.stack([one.log_ratio for one in found], axis=1))
     q_values = np.stack([one.q_value for one in found], axis=1)
-    known = ratios[np.isfinite(ratios)]
-    furthest = max([10.0, *known, *(1 / known)])
     heat = Heat(
         ratios,
         cells[0].first.result["layers"],
         [cell.first.label for cell in cells],
         "SAL ratio (dot: q < 0.05)",
-        1 / furthest,
-        furthest,
+        *ratio_ends(ratios),
         logarithmic=True,
         colours=DIVERGING,
         dots=np.stack([one.differs for one in found], axis=1),
@@ -115,19 +113,21 @@ def accuracy(one: Comparison, looks: Mapping[str, Look], distance: str = UD) -> 
     clean = one.cells[0].figure("clean_test_acc")[0]
     if not any(cell.is_clean for cell in shown) and math.isfinite(clean):
         points.append(Series("clean", [clean], [1.0], looks["clean"], labels=["clean"]))
-    correlation = one.correlation(distance)
-    title = ""
-    if not math.isnan(correlation.low):
-        interval = f"[{correlation.low:.2f}, {correlation.high:.2f}]"
-        title = f"Spearman's ρ = {correlation.rho:.2f} {interval}, n = {correlation.n}"
     return Chart(
         Axis("test accuracy, last epoch", percent=True, from_zero=True),
         axis_of(distance, shown),
         points,
-        references=[Reference(y=1)],
-        title=title,
+        guides=[Guide(y=1)],
+        title=correlation_title(one.correlation(distance)),
         legend=False,
     )
+
+
+def correlation_title(found: RankCorrelation) -> str:
+    """Spearman's ρ with its interval; nothing where there is none."""
+    if math.isnan(found.low):
+        return ""
+    return f"Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], n = {found.n}"
 
 
 def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: str = UD) -> Chart:
@@ -137,7 +137,7 @@ def task_distances(cells: Sequence[Cell], looks: Mapping[str, Look], distance: s
     def value(cell: Cell) -> tuple[float, tuple[float, float]]:
         return cell.value(distance), cell.interval(distance)
 
-    return _by_task(cells, looks, value, axis_of(distance, poisoned), [Reference(y=1)])
+    return _by_task(cells, looks, value, axis_of(distance, poisoned), [Guide(y=1)])
 
 
 def task_skills(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Chart | None:
@@ -150,7 +150,7 @@ def task_skills(cells: Sequence[Cell], looks: Mapping[str, Look]) -> Chart | Non
         mean, std = cell.skill.mean, cell.skill.std
         return mean, (mean - std, mean + std)
 
-    lines = [Reference(y=1, words="clean data"), Reference(y=0, words="prior")]
+    lines = [Guide(y=1, words="clean data"), Guide(y=0, words="prior")]
     return _by_task(cells, looks, value, Axis("skill"), lines)
 
 
@@ -159,7 +159,7 @@ def _by_task(
     looks: Mapping[str, Look],
     value: Callable[[Cell], tuple[float, tuple[float, float]]],
     axis: Axis,
-    lines: Sequence[Reference],
+    lines: Sequence[Guide],
 ) -> Chart:
     """The poisoned cells task by task, a series a method; `value` is a cell's place and the ends of its bar."""
     poisoned = [cell for cell in cells if not cell.is_clean]
@@ -169,7 +169,7 @@ def _by_task(
         own = [(cell.first.task, *value(cell)) for cell in poisoned if cell.first.label == name]
         places, values, ranges = zip(*own, strict=True)
         series.append(Series(name, places, values, looks[name], y_range=ranges))
-    return Chart(Axis(scale="category", categories=tasks), axis, series, references=lines)
+    return Chart(Axis(scale="category", categories=tasks), axis, series, guides=lines)
 
 
 def _point(cell: Cell, looks: Mapping[str, Look], distance: str) -> Series:

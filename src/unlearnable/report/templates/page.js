@@ -21,7 +21,7 @@
 
   // Where several settings are in one table, the first is shown; "all" shows the others too.
   for (const select of document.querySelectorAll("select.rows")) {
-    const table = select.closest("section").querySelector("table");
+    const table = select.closest(".bar").nextElementSibling.querySelector("table");
     const cut = () => {
       for (const row of table.tBodies[0].rows) row.hidden = !!select.value && !!row.dataset.setting && row.dataset.setting !== select.value;
     };

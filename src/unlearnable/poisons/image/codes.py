@@ -1,0 +1,164 @@
+"""Codes of targets: what a poison can write into a picture is one of a few, for dense tasks one a pixel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor
+from typing_extensions import override
+
+from unlearnable.data.samples import Samples, Targets
+from unlearnable.poisons.image.training_set import images_of
+from unlearnable.tasks.base import Task, choose_tasks, of_task
+from unlearnable.tasks.classification import Classification
+
+# Pixels that the centres are found on.
+_PIXELS = 50_000
+_PIXELS_AN_IMAGE = 200
+
+
+class Codes(ABC):
+    """Turns targets into codes, numbered from 0."""
+
+    @property
+    @abstractmethod
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        """The code that each becomes in a mirror: itself for most."""
+
+    @abstractmethod
+    def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n h w"]:
+        """The codes of these rows' pixels, or `[n, 1, 1]` of the images; −1 where there is no value."""
+
+
+@dataclass(frozen=True)
+class ClassCodes(Codes):
+    """The classes of a class task are its codes."""
+
+    task: Task
+
+    @property
+    @override
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        return torch.arange(self.task.channels)
+
+    @override
+    def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n 1 1"]:
+        return of_task(targets, self.task.name)[rows][:, None, None]
+
+
+@dataclass(frozen=True)
+class Codebook(Codes):
+    """The nearest centres of targets, where all of `tasks` are put together in one vector a pixel.
+
+    What a mirror changes in a vector is the sign of some entries: of a normal's x. Vectors are turned to one side before
+    they are coded. A centre that is its own mirror image, or nearly, is one code; any other is two, one a side.
+
+    Attributes:
+        tasks: Whose targets are coded; all dense.
+        mean: Of the vectors' entries.
+        scale: That makes the sum of each task's variances 1.
+        odd: Which entries change their sign in a mirror.
+        centres: In standardised vectors, turned to one side.
+        sided: How many of the centres, the last ones, are two codes; those of the other side come last of all.
+    """
+
+    tasks: Mapping[str, Task]
+    mean: Float[Tensor, " d"]
+    scale: Float[Tensor, " d"]
+    odd: Bool[Tensor, " d"]
+    centres: Float[Tensor, "m d"]
+    sided: int
+
+    @property
+    @override
+    def mirrored(self) -> Int64[Tensor, " k"]:
+        count = len(self.centres)
+        plain, one, other = torch.arange(count + self.sided).split([count - self.sided, self.sided, self.sided])
+        return torch.cat([plain, other, one])
+
+    @override
+    def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n h w"]:
+        vectors = _vectors(self.tasks, targets, rows).movedim(1, -1)
+        turned, other_side = self.turned(vectors)
+        codes = torch.cdist(turned, self.centres).argmin(-1)
+        two = codes >= len(self.centres) - self.sided
+        codes = torch.where(two & other_side, codes + self.sided, codes)
+        return codes.masked_fill(vectors.isnan().all(-1), -1)
+
+    def standard(self, vectors: Float[Tensor, "*pixels d"]) -> Float[Tensor, "*pixels d"]:
+        """Standardised vectors; a task without a value, where others have one, counts as its mean."""
+        return ((vectors - self.mean) * self.scale).nan_to_num(0.0)
+
+    def turned(self, vectors: Float[Tensor, "*pixels d"]) -> tuple[Float[Tensor, "*pixels d"], Bool[Tensor, "*pixels"]]:
+        """Standardised vectors turned to one side, and whether they were on the other."""
+        standard = self.standard(vectors)
+        other = standard[..., self.odd].sum(-1) < 0
+        return torch.where(other[..., None] & self.odd, -standard, standard), other
+
+
+def codable(samples: Samples, names: Sequence[str] | None) -> tuple[dict[str, Task], dict[str, Task]]:
+    """The tasks called `names` (all for None), dense ones and class tasks apart.
+
+    Raises:
+        ValueError: if there is none, or one whose targets are neither classes nor lie on the pixels.
+    """
+    tasks = choose_tasks(samples.tasks, names, what="poison.tasks")
+    if not tasks:
+        raise ValueError("Targets are coded task by task, and the samples name no task.")
+    dense = {name: task for name, task in tasks.items() if task.dense}
+    classes: dict[str, Task] = {name: task for name, task in tasks.items() if isinstance(task, Classification)}
+    for name, task in tasks.items():
+        shape = of_task(samples.targets, name).shape
+        if name not in classes and (name not in dense or shape[-2:] != images_of(samples).shape[-2:]):
+            raise ValueError(
+                f"Codes are made of classes and of targets a pixel; task {name!r} ({task.kind}) has targets of shape "
+                f"{tuple(shape[1:])}. Leave it out of `poison.tasks`."
+            )
+    return dense, classes
+
+
+def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, generator: Generator) -> Codebook:
+    """Finds `count` centres by k-means on some pixels of some rows; fewer where the targets have fewer values.
+
+    Raises:
+        ValueError: if none of the tasks has a value there.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    size = len(of_task(targets, next(iter(tasks))))
+    rows = torch.randperm(size, generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
+    pixels, reflected = (_vectors(tasks, targets, rows, mirror=mirror).movedim(1, -1) for mirror in (False, True))
+    known = ~pixels.isnan().all(-1)
+    if not known.any():
+        raise ValueError(f"{', '.join(tasks)}: none of {len(rows)} training targets has a value; there is no code.")
+    odd = (pixels * reflected.flip(-2))[known].nansum(0) < 0
+    pixels = pixels[known]
+    pixels = pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]]
+    mean = torch.where(odd, 0.0, pixels.nanmean(0).nan_to_num(0.0))
+    deviation = (pixels - mean).square().nanmean(0).nan_to_num(0.0).sqrt()
+    widths = [_vectors({name: task}, targets, rows[:1]).shape[1] for name, task in tasks.items()]
+    share = torch.cat([torch.full((width,), width**-0.5) for width in widths])
+    scale = torch.where(deviation > 1e-6, share / deviation.clamp_min(1e-6), 0.0)
+    book = Codebook(tasks, mean, scale, odd, torch.zeros(0, len(mean)), 0)
+    turned = book.turned(pixels)[0]
+    count = min(count, len(torch.unique(turned, dim=0)))
+    seed = int(torch.randint(2**31, (), generator=generator))
+    found = MiniBatchKMeans(count, batch_size=4096, n_init=1, random_state=seed).fit(turned.numpy())
+    centres = torch.from_numpy(found.cluster_centers_).to(turned.dtype)
+    spread = turned[:, odd].square().sum(1).mean().sqrt()
+    sided = (centres[:, odd].norm(dim=1) > spread / 2).long()
+    return replace(book, centres=centres[sided.argsort(stable=True)], sided=int(sided.sum()))
+
+
+def _vectors(
+    tasks: Mapping[str, Task], targets: Targets, rows: Tensor, *, mirror: bool = False
+) -> Float[Tensor, "n d h w"]:
+    """All tasks' vectors of these rows, or of their mirror images, one behind the other."""
+    chosen = {name: of_task(targets, name)[rows] for name in tasks}
+    return torch.cat(
+        [task.vectors(task.mirror(chosen[name]) if mirror else chosen[name]).float() for name, task in tasks.items()], 1
+    )

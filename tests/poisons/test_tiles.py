@@ -1,0 +1,82 @@
+"""Tiles and how they are laid: far apart, and the same in a mirror."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests._inputs import seeded
+from unlearnable.poisons.image.tiles import deal_cells, lay, separated_tiles
+
+
+def test_tiles_are_signs_and_mirror_symmetric() -> None:
+    for side in (1, 2, 3, 4):
+        tiles = separated_tiles(torch.arange(5), 3, side, generator=seeded(0))
+        assert tiles.shape == (5, 3, side, side)
+        assert torch.equal(tiles.abs(), torch.ones_like(tiles))
+        assert torch.equal(tiles, tiles.flip(-1))
+
+
+def test_a_code_that_a_mirror_changes_has_the_mirrored_tile() -> None:
+    mirrored = torch.tensor([0, 1, 4, 5, 2, 3])
+    tiles = separated_tiles(mirrored, 3, 4, generator=seeded(0))
+    assert torch.equal(tiles[mirrored], tiles.flip(-1))
+    for one, other in ((2, 4), (3, 5)):  # of 48 signs; two tiles by chance differ in 24
+        assert (tiles[one] != tiles[other]).sum() >= 28
+
+
+def test_tiles_are_far_apart() -> None:
+    tiles = separated_tiles(torch.arange(24), 3, 4, generator=seeded(0)).flatten(1)
+    apart = (tiles[:, None] != tiles[None]).sum(-1) + 100 * torch.eye(24, dtype=torch.int64)
+    # 24 free signs, each shown twice: by chance the nearest two of 276 pairs differ in about 5 · 2 of 48.
+    drawn = [(torch.rand(24, 24, generator=seeded(seed)) < 0.5).long() for seed in range(20)]
+    chance = [2 * int(((one[:, None] != one[None]).sum(-1) + 100 * torch.eye(24)).min()) for one in drawn]
+    assert apart.min() >= 16 > max(chance)
+
+
+def test_the_second_tile_is_the_opposite_of_the_first() -> None:
+    # 4 free signs: all of the 16 tiles are among the candidates, and nothing is farther than the opposite.
+    first, second = separated_tiles(torch.arange(2), 2, 2, generator=seeded(3))
+    assert torch.equal(first, -second)
+
+
+def test_all_tiles_that_there_are_can_be_had_and_no_more() -> None:
+    tiles = separated_tiles(torch.arange(4), 1, 2, generator=seeded(0))  # two free signs
+    assert len(torch.unique(tiles.flatten(1), dim=0)) == 4
+    with pytest.raises(ValueError, match="`tile` must be larger: there are 4 tiles of side 2 for 5 codes"):
+        separated_tiles(torch.arange(5), 1, 2, generator=seeded(0))
+
+
+def test_a_tile_is_repeated_where_its_code_is() -> None:
+    tiles = separated_tiles(torch.arange(2), 1, 2, generator=seeded(0))
+    codes = torch.tensor([[[0, 0, 1, -1], [0, 1, 1, -1]]])
+    (a, _), (c, _) = tiles[0, 0].tolist()
+    (e, _), (g, _) = tiles[1, 0].tolist()
+    assert lay(tiles, codes)[0, 0].tolist() == [[a, a, e, 0.0], [c, g, g, 0.0]]
+    coarse = lay(tiles, torch.zeros(1, 4, 8, dtype=torch.int64), grain=2)[0, 0]
+    assert coarse.tolist() == [[a] * 8, [a] * 8, [c] * 8, [c] * 8]
+
+
+@pytest.mark.parametrize("width", [8, 9, 12, 13, 15])
+@pytest.mark.parametrize("grain", [1, 2])
+def test_a_mirrored_picture_has_the_mirrored_texture(width: int, grain: int) -> None:
+    mirrored = torch.tensor([0, 3, 2, 1])
+    tiles = separated_tiles(mirrored, 3, 4, generator=seeded(0))
+    codes = torch.randint(-1, 4, (2, 10, width), generator=seeded(1))
+    reflected = torch.where(codes < 0, codes, mirrored[codes]).flip(-1)
+    same = lay(tiles, codes, grain=grain).flip(-1) == lay(tiles, reflected, grain=grain)
+    if width % 2:
+        same = torch.cat([same[..., : width // 2], same[..., width // 2 + 1 :]], -1)
+    assert same.all()
+    dealt = deal_cells(10, width, 4, 3, generator=seeded(2))
+    assert torch.equal(dealt, dealt.flip(-1))
+
+
+def test_cells_are_dealt_out_evenly() -> None:
+    dealt = deal_cells(32, 32, 4, 3, generator=seeded(0))
+    cells = dealt.view(8, 4, 8, 4)
+    assert (cells == cells[:, :1, :, :1]).all()
+    counts = torch.bincount(dealt.flatten()) // 16  # of 64 cells, half of them mirrored: 22, 22, 20 at most uneven
+    assert counts.max() - counts.min() <= 2
+    with pytest.raises(ValueError, match=r"33 tasks take turns in cells of 4×4 pixels, .* has 32; make `tile`"):
+        deal_cells(32, 32, 4, 33, generator=seeded(0))

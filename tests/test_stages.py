@@ -1,0 +1,72 @@
+"""A job stage by stage, and a job whose clean reference another process is making."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.test_job import job, made
+from unlearnable.experiment import run
+from unlearnable.leases import leased
+
+
+def test_a_job_stage_by_stage_makes_each_thing_in_its_stage_and_ends_with_the_same_result(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with pytest.raises(FileNotFoundError, match="run stage=measure first"):
+        run(job(store, "stage=report"), folder=tmp_path)
+    assert run(job(store, "stage=poison"), folder=tmp_path) is None
+    assert made(store) == {"poison": 1}
+    assert run(job(store, "stage=train"), folder=tmp_path) is None
+    assert made(store) == {"poison": 1, "trajectory": 2}
+    assert run(job(store, "stage=measure"), folder=tmp_path) is None
+    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2}
+    assert not (tmp_path / "result.json").exists()
+    reported = run(job(store, "stage=report", "logger=csv"), folder=tmp_path)
+    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2}
+    at_once = run(job(tmp_path / "other"), folder=tmp_path)
+    assert reported is not None
+    assert at_once is not None
+    for key in ("sal", "clean_sal", "ud", "epochs", "keys"):
+        assert reported[key] == at_once[key]
+
+
+def test_a_report_of_what_a_gpu_made_needs_no_gpu_but_its_entries(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is not in the store"):
+        run(job(tmp_path / "store", "stage=report", "trainer.accelerator=gpu", "poison=clean"), folder=tmp_path)
+
+
+def test_a_job_trains_first_where_another_makes_the_clean_reference_and_logs_distances_afterwards(
+    tmp_path: Path,
+) -> None:
+    alone = run(job(tmp_path / "alone"), folder=tmp_path)
+    assert alone is not None
+    store, held = tmp_path / "store", threading.Event()
+    reference = alone["keys"]["reference"]
+
+    def other() -> None:
+        """Has the reference's measurement in hand until the own run is measured."""
+        with leased(store / "leases" / f"sal-{reference['measure']['sal']}"):
+            held.set()
+            end = time.monotonic() + 120
+            while not (store / "log.jsonl").exists() or made(store)["sal"] < 1:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    late = run(job(store, "logger=csv"), folder=tmp_path)
+    thread.join()
+    log = [json.loads(line) for line in (store / "log.jsonl").read_text().splitlines()]
+    trained = [record["digest"] for record in log if (record["event"], record["kind"]) == ("made", "trajectory")]
+    assert trained == [alone["keys"]["trajectory"], reference["trajectory"]]
+    assert late is not None
+    assert (late["ud"], late["sal"]) == (alone["ud"], alone["sal"])
+    rows = list(csv.DictReader((tmp_path / "csv" / "metrics.csv").open()))
+    logged = {row["epoch"]: float(row["ud/value"]) for row in rows if row.get("ud/value")}
+    assert logged == pytest.approx({"0": alone["ud_per_epoch"][0], "1": alone["ud_per_epoch"][1]})
