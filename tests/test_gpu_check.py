@@ -50,6 +50,7 @@ def test_every_poison_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_cpu_half_of_all_checks_holds(tmp_path: Path) -> None:
     status, found = checked(tmp_path)
     assert status == 0, {name: one["message"] for name, one in found["checks"].items() if one["status"] == "failed"}

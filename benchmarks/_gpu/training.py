@@ -14,6 +14,7 @@ from _gpu import nets, waits
 from _gpu.runner import Bench, Figures, expect
 from unlearnable import training
 from unlearnable.callbacks import Measuring
+from unlearnable.callbacks.divergence import Divergence
 from unlearnable.callbacks.trajectory import read_epochs, read_weights
 from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
@@ -88,7 +89,9 @@ def waits_of_training(bench: Bench, found: Figures) -> None:
         ("several tasks", nets.module_of_several(several), several, "32-true"),
     ):
         watch = _WaitsByEpoch(bench.device)
-        trainer = nets.trainer(bench, max_epochs=2, precision=precision, callbacks=[watch], limit_val_batches=0)
+        trainer = nets.trainer(
+            bench, max_epochs=2, precision=precision, callbacks=[watch, Divergence(name)], limit_val_batches=0
+        )
         trainer.fit(module, datamodule=data)
         expect(watch.steps > 1, "no step was watched")
         found[name] = {
