@@ -2,7 +2,7 @@
 
     python benchmarks/epoch_cost.py [--data-dir DIR] [--samples 512] [--batch-size 256] [--width 16]
 
-ResNet-18 with the CIFAR stem, eps 0.05, 10 steps; on CIFAR-10, or without it on drawn images with a class's pattern each.
+ResNet-18 with the CIFAR stem, eps 0.05, 10 steps; on CIFAR-10, or without it on digits at its size.
 SAL at the default probe is run whole; training steps, and the published procedure's passes for a few layers over one
 batch, are timed in the same run and scaled to all batches, 10 steps and 21 layers.
 """
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from _setting import batched, built, cifar10, rounding, table, timed, train, with_shortcut
+from _setting import batched, built, cifar10, digits, rounding, table, timed, train
 from sal import narrow_resnet18
 from unlearnable.measures.sal import measure_sal
 from unlearnable.probing.layers import select_layers
@@ -26,13 +26,6 @@ from unlearnable.probing.layers import select_layers
 IMAGES, STEPS = 50_000, 10
 #: How a training may round: float32 as it is, convolutions and products in TF32, and that with autocast to bfloat16.
 PRECISIONS = ("ieee", "tf32", "bf16-mixed")
-
-
-def drawn(count: int) -> tuple[Tensor, Tensor]:
-    """Images like CIFAR's in size: noise, and a pattern a class that can be learnt."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(count) % 10
-    return with_shortcut(torch.rand(count, 3, 32, 32, generator=generator), labels, 16 / 255), labels
 
 
 def sync(device: torch.device | str) -> None:
@@ -99,7 +92,7 @@ def published_seconds(net: nn.Module, images: Tensor, labels: Tensor, *, batch_s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder with CIFAR-10's parquet files; drawn images without")
+    parser.add_argument("--data-dir", type=Path, help="folder with CIFAR-10's parquet files; digits without")
     parser.add_argument("--samples", type=int, default=512, help="SAL's probe")
     parser.add_argument("--batch-size", type=int, default=256, help="of training and of the published procedure")
     parser.add_argument(
@@ -113,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     count = max(options.train_samples, options.samples)
-    images, labels = cifar10(options.data_dir, count) if options.data_dir else drawn(count)
+    images, labels = cifar10(options.data_dir, count) if options.data_dir else digits(32)
     x, y = images.to(device), labels.to(device)
     net = built(lambda: narrow_resnet18(options.width), 0).to(device, memory_format=torch.channels_last)
     for _ in train(net, x[: options.train_samples], y[: options.train_samples], epochs=1, seed=0):

@@ -39,7 +39,7 @@ CHECKS = (
     Check(training.sal_after_mixed_training, seconds=90),
     Check(measuring.sal_equals_double, seconds=90),
     Check(measuring.same_samples_explored),
-    Check(measuring.memory_of_sal, gpu=True),
+    Check(measuring.memory_of_sal, seconds=90, gpu=True),
     Check(costs.cost_of_an_epoch, seconds=90),
     Check(poisons.waits_of_poisons),
     Check(poisons.all_poisons, seconds=120),

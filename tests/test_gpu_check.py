@@ -36,7 +36,9 @@ def test_no_step_of_training_or_descent_waits_and_a_resumed_training_is_the_same
     assert found["counts"] == {"passed": 3, "failed": 0, "skipped": 0}
     trainings = found["checks"]["waits_of_training"]["figures"]
     assert trainings["one task"] == trainings["several tasks"] == {"steps": 2, "waits": 0, "where": {}}
-    assert len(found["checks"]["waits_of_poisons"]["figures"]) == 8
+    assert {"em, noise_steps", "rem, adversarial_steps", "tap, steps"} < set(
+        found["checks"]["waits_of_poisons"]["figures"]
+    )
 
 
 def test_every_poison_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +50,7 @@ def test_every_poison_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_cpu_half_of_all_checks_holds(tmp_path: Path) -> None:
     status, found = checked(tmp_path)
     assert status == 0, {name: one["message"] for name, one in found["checks"].items() if one["status"] == "failed"}

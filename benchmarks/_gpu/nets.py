@@ -66,8 +66,11 @@ def sal_in_double(bench: Bench, net: nn.Module, batches: Batches, **options: Any
 
 
 def deviation(found: Sal, true: Sal) -> float:
-    """The largest relative difference of two measurements; below 1e-2 of loss it is relative to that."""
-    return float((np.abs(found.values - true.values) / np.maximum(true.values, 1e-2)).max())
+    """The largest relative difference of two measurements; of a SAL below 0.02 of loss it is relative to that.
+
+    The solver itself resolves 2e-4 of loss.
+    """
+    return float((np.abs(found.values - true.values) / np.maximum(true.values, 0.02)).max())
 
 
 def data(bench: Bench, **options: Any) -> Digits:

@@ -62,13 +62,13 @@ def methods() -> dict[str, partial[ImagePoison]]:
     return found
 
 
-def _samples() -> Samples:
+def _samples(count: int) -> Samples:
     """Blurred random images with a hue a class, their classes, and a depth."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(60) % 4
+    labels = torch.arange(count) % 4
     hue = torch.rand(4, 3, 1, 1, generator=generator)
-    images = 0.6 * hue[labels] + 0.4 * torch.rand(60, 3, 16, 16, generator=generator)
-    depth = 1 + torch.rand(60, 1, 16, 16, generator=generator)
+    images = 0.6 * hue[labels] + 0.4 * torch.rand(count, 3, 16, 16, generator=generator)
+    depth = 1 + torch.rand(count, 1, 16, 16, generator=generator)
     tasks = {"class": Classification("class", 4), "depth": Depth("depth", 1)}
     return Samples((images * 255).round().to(torch.uint8), {"class": labels, "depth": depth}, tasks)
 
@@ -120,7 +120,7 @@ _STEPS = ("noise_steps", "adversarial_steps", "steps")
 
 def waits_of_poisons(bench: Bench, found: Figures) -> None:
     """No wait a step of projected gradient descent: more steps take as many waits."""
-    samples = _samples()
+    samples = _samples(24)
     for name, method in methods().items():
         if name == "ntga":  # each step takes eigenvectors, whose convergence the host checks
             continue
@@ -140,7 +140,7 @@ def waits_of_poisons(bench: Bench, found: Figures) -> None:
 
 
 def _one(bench: Bench, name: str, method: ImagePoison) -> Figures:
-    samples = _samples()
+    samples = _samples(60)
     clean: Any = samples.inputs
 
     def apply(work_dir: Path | None = None) -> Tensor:
