@@ -100,10 +100,8 @@ class MTLUE(ImagePoison):
         self.base = base
         self.chosen = None if tasks is None else list(tasks)
         self.codes, self.tile = whole("codes", codes), whole("tile", tile)
-        share = number("carrier_share", carrier_share, at_least=0, below=1)
-        #: What the generator may spend; the carrier has the rest.
-        self.own_radius = self.radius * (1 - share)
-        self.carrier = DenseLSP(radius=self.radius * share, norm=norm, tasks=tasks, codes=codes) if share else None
+        self.carrier_share = number("carrier_share", carrier_share, at_least=0, below=1)
+        self.carrier = DenseLSP(radius=radius, norm=norm, tasks=tasks, codes=codes)
         self.epochs = whole("epochs", epochs)
         self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
         self.surrogate_epochs = whole("surrogate_epochs", surrogate_epochs)
@@ -132,12 +130,12 @@ class MTLUE(ImagePoison):
             books.append(find_codes({name: task}, targets, self.codes, generator=data.stream("codes", name)))
         draws = data.stream("mtl_ue", "embeddings")
         model = EmbeddingGenerator(books, data.shape, width=self.width, tile=self.tile, generator=draws).to(data.device)
-        carrier = self.carrier.prepare(data) if self.carrier else None
+        carrier = self.carrier.prepare(data) if self.carrier_share else None
 
         def noise(batch: Batch) -> Tensor:
             codes = [book(targets, batch.rows).to(data.device) for book in books]
-            made = project(model(batch.images, codes), self.own_radius, self.norm)
-            return made + carrier(batch, draws) if carrier else made  # the carrier draws nothing
+            made = project(model(batch.images, codes), (1 - self.carrier_share) * self.radius, self.norm)
+            return made + self.carrier_share * carrier(batch, draws) if carrier else made  # the carrier draws nothing
 
         self._train(data, model, noise, tasks)
         freeze(model)
