@@ -127,10 +127,11 @@ def _message(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "inline_container" in text:  # the latter is what `torch.save` says of a disk that is full
         return (
-            f"{error.strerror}: {error.filename or 'a file could not be written'}. What is stored is intact: free space, or "
-            "choose another store.dir, and the same command goes on."
+            f"A file could not be written whole: {text}. What is stored is intact: free space, or choose another store.dir, "
+            "and the same command goes on."
         )
     return (
         text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"
