@@ -221,9 +221,9 @@ def test_a_store_that_cannot_be_written_to_is_refused_and_a_new_one_is_not_made(
     store.check_writable()
     assert not list((tmp_path / "store" / "partial").iterdir())
 
-    def full(path: Path, content: str) -> None:
+    def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module, "write_atomically", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(ValueError, match="No space left on device"):
         store.check_writable()

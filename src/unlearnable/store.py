@@ -191,8 +191,9 @@ class Store:
         try:
             there = [folder for folder in (self.root, self.root / "leases", self.root / "partial") if folder.exists()]
             for folder in there:
-                write_atomically(folder / f"writable-{os.getpid()}", "")
-                (folder / f"writable-{os.getpid()}").unlink(missing_ok=True)
+                marker = folder / ".writable"  # one name: what a killed process leaves, the next one removes
+                marker.write_text("x")
+                marker.unlink(missing_ok=True)
             if not there:  # it is made with the first entry
                 parent = next(folder for folder in self.root.parents if folder.exists())
                 if not parent.is_dir() or not os.access(parent, os.W_OK):
