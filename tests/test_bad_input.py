@@ -107,7 +107,7 @@ def test_a_probe_larger_than_the_data_is_refused(tmp_path: Path) -> None:
         ("model.optimizer.lr=nan", "`model.optimizer.lr`"),
         ("model.optimizer.momentum=8/255", "`model.optimizer.momentum`"),
         ("trainer.devices=two", "devices=two"),
-        ("trainer.devices=2", "trainer.devices=1"),
+        ("+trainer.num_nodes=2", "`trainer.num_nodes`"),
         ("+trainer.strategy=ddp_spawn", "trainer.strategy"),
         ("+trainer.nosuch=1", "nosuch"),
         ("trainer.precision=bf16-true", "32-true, bf16-mixed, 16-mixed"),

@@ -118,7 +118,7 @@ def test_a_second_measure_has_an_entry_of_its_own_and_leaves_sal_as_it_was(tmp_p
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("trainer.devices=2", "ask for 2 processes"),
+        ("+trainer.num_nodes=2", "trains on the devices of one machine"),
         ("trainer.keep=some", "`trainer.keep` must be 'measured'"),
         ("+trainer.max_steps=1 dataset.batch_size=20", "ended before its first epoch did"),
         (

@@ -208,3 +208,22 @@ def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> No
     write_atomically(path, json.dumps(2))
     assert json.loads(path.read_text()) == 2
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_store_that_cannot_be_written_to_is_refused_and_a_new_one_is_not_made(tmp_path: Path, monkeypatch) -> None:
+    Store(tmp_path / "new" / "store").check_writable()
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"`store\.dir` = .* cannot be written to"):
+        Store(tmp_path / "file" / "store").check_writable()
+    store = Store(tmp_path / "store")
+    store.obtain("poison", 1, put("x"))
+    store.check_writable()
+    assert not list((tmp_path / "store" / "partial").iterdir())
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ValueError, match="No space left on device"):
+        store.check_writable()

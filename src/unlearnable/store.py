@@ -7,6 +7,7 @@ can resume, and renamed into place when it is whole. `log.jsonl` says what was m
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -188,11 +189,15 @@ class Store:
             ValueError: if its folder cannot be made, or written to.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            for folder in (self.root, *(self.root / name for name in ("leases", "partial"))):
-                folder.mkdir(exist_ok=True)
-                write_atomically(folder / f"writable-{os.getpid()}", "")
-                (folder / f"writable-{os.getpid()}").unlink(missing_ok=True)
+            there = [folder for folder in (self.root, self.root / "leases", self.root / "partial") if folder.exists()]
+            for folder in there:
+                marker = folder / ".writable"  # one name: what a killed process leaves, the next one removes
+                marker.write_text("x")
+                marker.unlink(missing_ok=True)
+            if not there:  # it is made with the first entry
+                parent = next(folder for folder in self.root.parents if folder.exists())
+                if not parent.is_dir() or not os.access(parent, os.W_OK):
+                    raise PermissionError(errno.EACCES, f"{parent} is no folder that this process may write to")
         except OSError as error:
             raise ValueError(
                 f"`store.dir` = {self.root} cannot be written to: {error.strerror}. Choose another folder, or free space."

@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,6 @@ def run_job(config: DictConfig) -> float | None:
     sweep = hydra.mode == RunMode.MULTIRUN
     folder = Path(hydra.runtime.output_dir)
     overrides = list(hydra.overrides.task)
-    for stale in (RESULT, FAILED):
-        (folder / stale).unlink(missing_ok=True)
     asked = hydra.launcher["_target_"]
     if sweep and os.environ.get(LAUNCHER, asked) != asked:
         log.warning(
@@ -56,6 +55,8 @@ def run_job(config: DictConfig) -> float | None:
     try:
         with stopping() as stops, leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):
             remove_temporaries(folder)
+            for stale in (RESULT, FAILED):
+                (folder / stale).unlink(missing_ok=True)
             from unlearnable.experiment import run
 
             result = run(config, folder=folder, group=Path(hydra.sweep.dir).name if sweep else "", tags=overrides)
@@ -80,8 +81,9 @@ def run_job(config: DictConfig) -> float | None:
             "choices": {"poison": hydra.runtime.choices.get("poison")},
             "status": _status(error),
         }
-        write_atomically(folder / FAILED, json.dumps(failed, indent=1))
-        (folder / "traceback.txt").write_text(traceback.format_exc())
+        with suppress(OSError):  # the disk may be full: that is then what the message says
+            write_atomically(folder / FAILED, json.dumps(failed, indent=1))
+            (folder / "traceback.txt").write_text(traceback.format_exc())
         log.error("failed: %s", message)
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
@@ -125,10 +127,11 @@ def _message(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = str(error).strip() or type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "inline_container" in text:  # the latter is what `torch.save` says of a disk that is full
         return (
-            f"{error.strerror}: {error.filename or 'a file could not be written'}. What is stored is intact: free space, or "
-            "choose another store.dir, and the same command goes on."
+            f"A file could not be written whole: {text}. What is stored is intact: free space, or choose another store.dir, "
+            "and the same command goes on."
         )
     return (
         text if isinstance(error, ValueError | FileNotFoundError | RuntimeError) else f"{type(error).__name__}: {text}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnable.files import write_atomically
+from unlearnable.files import remove_temporaries, write_atomically
 from unlearnable.report.page import write_page
 from unlearnable.report.papers import write_figures
 from unlearnable.results.cells import Cell, cells
@@ -68,6 +68,7 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:
     """Writes tables, `report.html` and `figures/` to `folder`; returns what was written, first `summary.csv` and the page."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder / "figures")  # of a report that was killed
     summary, *more = write_tables(folder, records, aggregates)
     page = write_page(folder, records, aggregates, title=title)
     return [summary, page, *more, *write_figures(folder / "figures", aggregates)]
