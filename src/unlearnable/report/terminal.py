@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SHOWN: Mapping[str, str] = {
     "poison": "poison",
     "task": "task",
+    "defense": "defence",
     "variant": "variant",
     "settings": "settings",
     "seed": "seed",
@@ -39,7 +40,7 @@ _SHOWN: Mapping[str, str] = {
     "relative": "against clean, %",
     "seconds": "seconds",
 }
-_ONLY_IF_VARIED = ("task", "variant", "settings")
+_ONLY_IF_VARIED = ("task", "defense", "variant", "settings")
 _ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
 _OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative")
 #: Above this number of jobs the terminal shows the cells alone.
