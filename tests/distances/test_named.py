@@ -18,6 +18,7 @@ from unlearnable.distances import (
     relative_sharpness,
     unlearnable_distance,
 )
+from unlearnable.distances.count_published import published_threshold
 
 NEED_LOSSES = {"loss_ratio", "relative_sharpness", "equal_loss"}
 NEED_WEIGHTS = {"count_weighted", "geometric_weighted"}
@@ -35,6 +36,7 @@ def test_each_is_what_its_own_function_says() -> None:
         "count": unlearnable_distance(POISONED, CLEAN),
         "count_weighted": counts.weighted,
         "count_until_convergence": counts.until_convergence,
+        "count_published": unlearnable_distance(POISONED, CLEAN, beta=published_threshold(CLEAN)),
         "count_log": count_log_report(POISONED, CLEAN).value,
         "geometric": ratios.value,
         "geometric_weighted": ratios.weighted,

@@ -84,7 +84,9 @@ class Measuring(Callback):
             return False
         if epoch not in self.history.epochs:
             start = time.monotonic()
-            found = measure_module(self.measure, module, trainer.datamodule, epoch, self.weights)  # type: ignore[attr-defined]
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            running = running_losses(trainer.callback_metrics, module.loss_functions)  # type: ignore[arg-type]
+            found = measure_module(self.measure, module, data, epoch, self.weights, running=running)
             self.history.keep(epoch, found, time.monotonic() - start, write=trainer.is_global_zero)
         return True
 
@@ -96,6 +98,7 @@ def measure_module(
     epoch: int,
     weights: Callable[[int], Mapping[str, Tensor]],
     *,
+    running: Mapping[str, float] | None = None,
     samples: int | None = None,
 ) -> Mapping[str, Measured]:
     """Measures a module as it stands on a probe of its data.
@@ -106,13 +109,24 @@ def measure_module(
         data: See `Measuring`.
         epoch: Epochs trained so far.
         weights: See `Context`.
+        running: See `Context`.
         samples: Size of the probe; None takes the measure's own.
     """
-    probe = data.probe(samples or measure.samples, split=measure.split, batch_size=measure.batch_size)
+    probe = data.probe(samples or measure.samples, split=measure.source, batch_size=measure.batch_size)
     context = Context(
-        epoch, weights, parts=getattr(module, "task_nets", {}), shared=getattr(module, "shared_parameters", ())
+        epoch,
+        weights,
+        running=running or {},
+        parts=getattr(module, "task_nets", {}),
+        shared=getattr(module, "shared_parameters", ()),
     )
     return measure.measure(module.net, module.loss_functions, probe, context)
+
+
+def running_losses(metrics: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, float]:
+    """Task → the training loss that the module logged for the epoch, of those whose loss it did log."""
+    keys = {task: "train/loss" if len(tasks) == 1 else f"train/{task}/loss" for task in tasks}
+    return {task: float(metrics[key]) for task, key in keys.items() if key in metrics}
 
 
 def task_key(name: str, task: str, tasks: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from typing_extensions import override
 from unlearnable import seeding
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.samples import Inputs, Samples, Targets
+from unlearnable.tasks import Task
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -92,3 +93,47 @@ class Batches(Sequence[Any]):
 
     def __len__(self) -> int:
         return -(-len(self.samples) // self.batch_size)
+
+
+class LoaderBatches:
+    """Batches as the training loader gives them: each pass in a new order and augmented anew, an incomplete last one left out.
+
+    Order and augmentation depend on (seed, number of the pass) alone; passes are counted from the first one on.
+
+    Args:
+        samples: The training samples.
+        modality: What augments stored inputs and turns them into a model's.
+        tasks: What the targets are for.
+        batch_size: Samples a batch; all of them if there are fewer.
+        seed: Of orders and augmentation.
+        shuffle: False keeps the samples' own order.
+        augment: False takes the inputs as they are.
+        drop_last: False keeps an incomplete last batch.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        modality: Modality,
+        tasks: Mapping[str, Task],
+        batch_size: int,
+        *,
+        seed: int,
+        shuffle: bool = True,
+        augment: bool = True,
+        drop_last: bool = True,
+    ) -> None:
+        self.samples, self.modality, self.tasks, self.seed, self.augment = samples, modality, tasks, seed, augment
+        size = min(batch_size, len(samples))
+        self.order = EpochBatches(len(samples), size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+        self.passes = 0
+
+    def __iter__(self) -> Iterator[tuple[Any, Targets]]:
+        number, self.passes = self.passes, self.passes + 1
+        self.order.set_epoch(number)
+        for place, rows in enumerate(self.order, 1):
+            inputs, targets = self.samples[torch.tensor(rows)]
+            if self.augment:
+                stream = seeding.generator("cpu", self.seed, number, place)
+                inputs, targets = self.modality.augment(inputs, targets, self.tasks, generator=stream)
+            yield self.modality.to_model(inputs), targets

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from unlearnable import seeding
-from unlearnable.data.batches import Batches, EpochBatches
+from unlearnable.data.batches import Batches, EpochBatches, LoaderBatches
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.samples import Inputs, Samples, Targets, stratified
@@ -24,7 +24,7 @@ from unlearnable.options import Number, switch, whole
 from unlearnable.tasks import Classification, Task
 
 #: What can be measured on, see `DataModule.probe`.
-SPLITS = ("train", "undefended", "test")
+SPLITS = ("train", "undefended", "test", "loader")
 
 
 class DataModule(LightningDataModule, ABC):
@@ -150,13 +150,14 @@ class DataModule(LightningDataModule, ABC):
         """The training set before the defence's `purify`, (poisoned) as it was published."""
         return self.train if self._undefended is None else self._undefended
 
-    def probe(self, samples: int | None, *, split: str = "train", batch_size: int = 256) -> Batches:
+    def probe(self, samples: int | None, *, split: str = "train", batch_size: int = 256) -> Batches | LoaderBatches:
         """A fixed, stratified, unaugmented sample to measure on; the same rows for every poison and seed.
 
         Args:
             samples: How many; None takes the whole split.
             split: `train` (the data the model is trained on, so poisoned if it is, and purified), `undefended` (before
-                the defence) or `test` (as a defended model sees it).
+                the defence), `test` (as a defended model sees it) or `loader` (as `train`, but in the training loader's
+                batches: reshuffled and augmented in each pass, without an incomplete last one).
             batch_size: Samples a batch.
 
         Raises:
@@ -164,9 +165,11 @@ class DataModule(LightningDataModule, ABC):
         """
         if split not in SPLITS:
             raise ValueError(f"`split` must be one of {', '.join(SPLITS)}; got {split!r}.")
-        data = {"train": self.train, "undefended": self.undefended, "test": self.test}[split]
+        data = {"undefended": self.undefended, "test": self.test}.get(split, self.train)
         if samples is not None:
             data = data.select(stratified(data.labels, samples))
+        if split == "loader":
+            return LoaderBatches(data, self.modality, self.tasks, batch_size, seed=self.seed)
         # Each batch has all classes, even if the source is sorted by class: solvers may begin on some batches only.
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
         return Batches(data.select(order), self.modality, batch_size, self._at_test if split == "test" else None)

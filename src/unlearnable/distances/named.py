@@ -15,6 +15,7 @@ from unlearnable.distances.arrays import UndefinedDistanceError
 from unlearnable.distances.base import Distance, Observer, Pair
 from unlearnable.distances.count import distance_report, unlearnable_distance
 from unlearnable.distances.count_log import count_log_report
+from unlearnable.distances.count_published import published_threshold
 from unlearnable.distances.geometric import geometric_distance, geometric_report
 from unlearnable.distances.loss import equal_loss, loss_ratio, relative_sharpness
 
@@ -42,6 +43,9 @@ DISTANCES: Mapping[str, Distance] = MappingProxyType(
             lambda pair: (
                 distance_report(pair.poisoned, pair.clean, converged_epoch=pair.converged_epoch).until_convergence
             )
+        ),
+        "count_published": Distance(
+            lambda pair: unlearnable_distance(pair.poisoned, pair.clean, beta=published_threshold(pair.clean))
         ),
         "count_log": Distance(lambda pair: count_log_report(pair.poisoned, pair.clean).value, observations.count_log),
         "geometric": Distance(lambda pair: geometric_distance(pair.poisoned, pair.clean), observations.geometric),

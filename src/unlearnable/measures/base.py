@@ -57,12 +57,15 @@ class Context:
         epoch: Epochs trained so far, counted from 1.
         weights: Gives the weights (a `state_dict` of the model that is measured) after an epoch of this run; 0 is before
             training. KeyError if they were not kept.
+        running: Task → the loss that training logged for the epoch: its mean over the batches, in train mode, while the
+            weights changed. Empty where it is not known.
         parts: Task → the part of the model that its loss depends on, under the same names; empty if that is all of it.
         shared: Parameters that all tasks use; empty for one task.
     """
 
     epoch: int
     weights: Callable[[int], Mapping[str, Tensor]]
+    running: Mapping[str, float] = field(default_factory=dict)
     parts: Mapping[str, nn.Module] = field(default_factory=dict)
     shared: Sequence[nn.Parameter] = ()
 
@@ -100,6 +103,11 @@ class Measure(ABC):
         self.split = split
         self.batch_size = whole(f"{what}.batch_size", batch_size)
         self.every_n_epochs = whole(f"{what}.every_n_epochs", every_n_epochs)
+
+    @property
+    def source(self) -> str:
+        """What its batches are made from, see `DataModule.probe`: by default the split."""
+        return self.split
 
     def due(self, epoch: int, last: int) -> bool:
         """Whether it measures after `epoch` of a run of `last` epochs, both counted from 1."""

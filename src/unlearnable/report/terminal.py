@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SHOWN: Mapping[str, str] = {
     "poison": "poison",
     "task": "task",
+    "defense": "defence",
     "variant": "variant",
     "settings": "settings",
     "seed": "seed",
@@ -44,7 +45,7 @@ _SHOWN: Mapping[str, str] = {
 }
 #: Columns that are neither wrapped nor shortened.
 _WHOLE = ("poison", "task", "skill")
-_ONLY_IF_VARIED = ("task", "variant", "settings")
+_ONLY_IF_VARIED = ("task", "defense", "variant", "settings")
 _ACCURACIES = ("train_acc", "test_acc", "test_acc_peak", "clean_test_acc")
 _OTHER_METRICS = ("metric", "test_metric", "clean_test_metric", "relative", "prior")
 #: Above this number of jobs the terminal shows the cells alone.

@@ -110,6 +110,8 @@ class Solver(ABC):
     name: ClassVar[str]
     #: Whether it evaluates many layers in one pass, so that the activations before each may be replayed.
     replay: bool = False
+    #: Whether its answer means something where the batches differ from pass to pass.
+    resamples: bool = False
 
     @abstractmethod
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:

@@ -19,13 +19,14 @@ class Reference(Solver):
     one SGD step (no momentum, no weight decay) on that layer alone, with the model in eval mode; after the pass the
     layer is projected onto its ball, and the loss over the batches is measured. Batches are taken in the order in which
     they are given, the last one as it is. The published code's batches are the shuffled, augmented training loader's
-    without an incomplete last one; see ``docs/sharpness.md`` for all differences.
+    without an incomplete last one: ``sal=published`` has them, see ``docs/sharpness.md``.
 
     Args:
         lr: Learning rate of the SGD passes. The published value is 0.1.
     """
 
     name = "reference"
+    resamples = True
 
     def __init__(self, *, lr: Number = 0.1) -> None:
         self.lr = number("lr", lr, above=0)
