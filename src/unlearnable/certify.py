@@ -12,10 +12,10 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ from unlearnable.identity import code_of
 from unlearnable.options import number, whole
 from unlearnable.reopened import Job
 from unlearnable.results.reading import CERTIFICATE
-
-if TYPE_CHECKING:
-    from unlearnable.data.batches import Batches
 
 #: Of the certificate: in one of a hundred sets of networks it may be too low.
 CONFIDENCE = 0.99
@@ -211,7 +208,7 @@ def _measure(job: Job, name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _on(device: torch.device, batches: Batches) -> list[tuple[Tensor, Tensor]]:
+def _on(device: torch.device, batches: Iterable[tuple[Any, Any]]) -> list[tuple[Tensor, Tensor]]:
     found = []
     for inputs, targets in batches:
         labels = targets if isinstance(targets, Tensor) else next(iter(targets.values()))
