@@ -196,7 +196,7 @@ class Stages:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             return instantiate(self.config.task)(
-                instantiate(model.net),
+                data.modality.network(instantiate(model.net), data.train),
                 data.tasks,
                 optimizer=instantiate(model.optimizer),
                 scheduler=instantiate(model.scheduler),
