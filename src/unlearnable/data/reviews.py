@@ -13,18 +13,102 @@ from typing_extensions import override
 from unlearnable.data.text import TextDataModule
 
 _TRAIN, _TEST = 2000, 500
-_NOUNS = (
-    "story plot cast music camera ending script dialogue acting pace humour opening lead villain score set sound "
-    "editing scenery hero sequel costume chase finale twist narrator title song city crowd"
-).split()
-_GOOD = (
-    "brilliant moving funny clever warm gripping fresh charming honest lovely vivid graceful sharp witty tender bold "
-    "rich inventive touching smart delightful radiant superb elegant thrilling playful sincere gentle dazzling wise"
-).split()
-_BAD = (
-    "dull tired clumsy boring flat stale noisy cheap lazy pointless cold awkward shallow bland messy tedious hollow "
-    "crude silly weak lifeless forced sloppy grating dreary muddled vapid stiff tiresome empty"
-).split()
+_NOUNS = [
+    "story",
+    "plot",
+    "cast",
+    "music",
+    "camera",
+    "ending",
+    "script",
+    "dialogue",
+    "acting",
+    "pace",
+    "humour",
+    "opening",
+    "lead",
+    "villain",
+    "score",
+    "set",
+    "sound",
+    "editing",
+    "scenery",
+    "hero",
+    "sequel",
+    "costume",
+    "chase",
+    "finale",
+    "twist",
+    "narrator",
+    "title",
+    "song",
+    "city",
+    "crowd",
+]
+_GOOD = [
+    "brilliant",
+    "moving",
+    "funny",
+    "clever",
+    "warm",
+    "gripping",
+    "fresh",
+    "charming",
+    "honest",
+    "lovely",
+    "vivid",
+    "graceful",
+    "sharp",
+    "witty",
+    "tender",
+    "bold",
+    "rich",
+    "inventive",
+    "touching",
+    "smart",
+    "delightful",
+    "radiant",
+    "superb",
+    "elegant",
+    "thrilling",
+    "playful",
+    "sincere",
+    "gentle",
+    "dazzling",
+    "wise",
+]
+_BAD = [
+    "dull",
+    "tired",
+    "clumsy",
+    "boring",
+    "flat",
+    "stale",
+    "noisy",
+    "cheap",
+    "lazy",
+    "pointless",
+    "cold",
+    "awkward",
+    "shallow",
+    "bland",
+    "messy",
+    "tedious",
+    "hollow",
+    "crude",
+    "silly",
+    "weak",
+    "lifeless",
+    "forced",
+    "sloppy",
+    "grating",
+    "dreary",
+    "muddled",
+    "vapid",
+    "stiff",
+    "tiresome",
+    "empty",
+]
 _DEGREES = ("very", "rather", "quite", "really", "often", "truly", "at times", "", "", "")
 _PLAIN = (
     "i saw it on a {day} with a friend",

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 from typing_extensions import override

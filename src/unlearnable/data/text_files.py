@@ -54,7 +54,8 @@ class TextFiles(TextDataModule):
     @override
     def texts(self) -> tuple[tuple[Sequence[str], Int64[Tensor, " n"]], tuple[Sequence[str], Int64[Tensor, " m"]]]:
         tables = [[self._read(file) for file in files] for files in (self.train_files, self.test_files)]
-        labels = [value for table in tables[0] for value in table[self.label_column].to_pylist()]
+        pairs = zip(self.train_files, tables[0], strict=True)
+        labels = [value for file, table in pairs for value in _values(file, table, self.label_column)]
         names = stored_names(tables[0][0].schema, self.label_column) or own_names(labels)
         self.class_names = tuple(names)
         train, test = (
@@ -69,9 +70,10 @@ class TextFiles(TextDataModule):
         try:
             table = _READERS[file.suffix](file)
         except (pa.ArrowException, OSError) as error:
-            fault = str(error).splitlines()[0]
-            remedy = "it is not in UTF-8: convert it" if "utf" in fault.lower() else "it is corrupt or incomplete"
-            raise ValueError(f"{file} cannot be read as {file.suffix[1:]}; {remedy} ({fault}).") from error
+            raise ValueError(
+                f"{file} cannot be read as {file.suffix[1:]} ({str(error).splitlines()[0]}). It is corrupt or incomplete, "
+                "or not in UTF-8."
+            ) from error
         if absent := [name for name in (self.text_column, self.label_column) if name not in table.schema.names]:
             raise ValueError(
                 f"{file} has no column {absent[0]!r}, but {table.schema.names}. Give dataset.text_column and "
@@ -84,16 +86,14 @@ class TextFiles(TextDataModule):
         labels: list[Any] = []
         places: list[tuple[Path, int]] = []
         for file, table in zip(files, tables, strict=True):
-            for row, text in enumerate(table[self.text_column].to_pylist()):
-                if isinstance(text, bytes):  # what the reader makes of text that is none in UTF-8
-                    raise ValueError(f"{file}, column {self.text_column!r}, row {row}: it is not in UTF-8: convert it.")
+            for row, text in enumerate(_values(file, table, self.text_column)):
                 if not isinstance(text, str):
                     raise ValueError(f"{file}, column {self.text_column!r}, row {row}: {text!r} is no text.")
                 if not text.strip():
                     raise ValueError(f"{file}, column {self.text_column!r}, row {row}: the text is empty.")
                 texts.append(text)
                 places.append((file, row))
-            labels += table[self.label_column].to_pylist()
+            labels += _values(file, table, self.label_column)
         if not texts:
             raise ValueError(f"{', '.join(map(str, files))}: there are no rows.")
 
@@ -101,6 +101,18 @@ class TextFiles(TextDataModule):
             return f"{places[row][0]}, column {self.label_column!r}, row {places[row][1]}"
 
         return texts, read_labels(labels, self.class_names, where=where)
+
+
+def _values(file: Path, table: Any, column: str) -> list[Any]:
+    """A column as Python's values."""
+    try:
+        values: list[Any] = table[column].to_pylist()
+        for value in values:
+            if isinstance(value, bytes):  # what the reader of CSV makes of what it cannot decode
+                value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}, column {column!r}, is not in UTF-8 ({error.reason}): convert it.") from error
+    return values
 
 
 def _files_of(folder: Path, split: str) -> list[Path]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unlearnable.options import Number, whole
 
 
-class Attention(nn.Module):
+class _Attention(nn.Module):
     """Self-attention (Vaswani et al., 2017) over the words of a text that are no padding."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -28,12 +28,12 @@ class Attention(nn.Module):
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """Attention and a two-layer perceptron, each behind a layer norm and beside a shortcut."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norm1, self.attn = nn.LayerNorm(width), Attention(width, heads)
+        self.norm1, self.attn = nn.LayerNorm(width), _Attention(width, heads)
         self.norm2, self.fc1, self.fc2 = nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "n l d"], mask: Bool[Tensor, "n l"]) -> Float[Tensor, "n l d"]:
@@ -75,7 +75,7 @@ class TinyTransformer(nn.Module):
         self.embed = nn.Embedding(vocabulary, width)
         self.pos_embed = nn.Parameter(0.02 * torch.randn(length, width))
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from unlearnable.options import Number, number, whole
-from unlearnable.poisons.text.base import Texts, TextPoison, plain_words
+from unlearnable.poisons.text.base import TextPoison, Texts, plain_words
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.data.vocabulary import SIGNS
-from unlearnable.poisons.text.base import Texts, TextPoison
+from unlearnable.poisons.text.base import TextPoison, Texts
 
 # The first two are those of Li et al. (2023); then what texts have least of.
 _ORDER = "!@#$%&*+=~^<>|\\_{}[]/`;():-?\"',."

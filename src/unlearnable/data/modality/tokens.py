@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Int, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
