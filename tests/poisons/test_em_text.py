@@ -28,7 +28,7 @@ def test_place_and_word_are_the_smallest_products_of_embedding_and_gradient() ->
         handle.remove()
         (gradient,) = torch.autograd.grad(loss, shift)
         products = {
-            (place, word): float(net.embed.weight[word] @ gradient[0, place])
+            (place, word): float(net.embed.weight[word].detach() @ gradient[0, place])
             for place in range(size)
             for word in words.tolist()
         }

@@ -32,7 +32,9 @@ class TextDataModule(DataModule):
 
     def __init__(self, *, length: Number = 64, vocabulary: Number = 20000, **options: Any) -> None:
         self.vocabulary = whole("dataset.vocabulary", vocabulary, at_least=FIRST_WORD + 1, what="a number of words")
-        super().__init__(modality=Tokens(length=length), **options)
+        tokens = Tokens(length=length)
+        self.length = tokens.length
+        super().__init__(modality=tokens, **options)
 
     @abstractmethod
     def texts(self) -> tuple[tuple[Sequence[str], Int64[Tensor, " n"]], tuple[Sequence[str], Int64[Tensor, " m"]]]:
@@ -59,7 +61,7 @@ class TextDataModule(DataModule):
         empty = next((row for row, words in enumerate(texts) if not words), None)
         if empty is not None:
             raise ValueError(f"The {split} text {empty} (counted from 0) has no words. Leave it out of the file.")
-        return Samples(encode(texts, vocabulary, length=self.modality.length), labels, vocabulary=vocabulary)
+        return Samples(encode(texts, vocabulary, length=self.length), labels, vocabulary=vocabulary)
 
 
 def _part(
