@@ -18,7 +18,8 @@ TEXT = ("dataset=reviews", "model=tiny_transformer")
 def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> None:
     job = tmp_path / "0-symbol"
     job.mkdir()
-    overrides = ("logger=none", "sal.samples=40", "steps=1", f"store.dir={tmp_path}/store", "poison=symbol")
+    short = ("sal.samples=20", "steps=1", "trainer.max_epochs=1", "dataset.length=24")
+    overrides = ("logger=none", *short, f"store.dir={tmp_path}/store", "poison=symbol")
     result = run(composed("experiment=smoke", *TEXT, *overrides), folder=job)
     blocks = [f"blocks.{i}.{name}" for i in (0, 1) for name in ("attn.qkv", "attn.proj", "fc1", "fc2")]
     assert result["layers"] == ["embed", *blocks, "head"]

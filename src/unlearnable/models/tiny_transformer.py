@@ -79,7 +79,7 @@ class TinyTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, inputs: Mapping[str, Any]) -> Float[Tensor, "n k"]:
+    def forward(self, inputs: Any) -> Float[Tensor, "n k"]:
         """Class scores of a batch of token ids `[n, l]` with the mask of what is no padding."""
         if not isinstance(inputs, Mapping):
             raise ValueError(
