@@ -25,11 +25,11 @@ def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> N
     assert result["layers"] == ["embed", *blocks, "head"]
     assert all(math.isfinite(value) for row in result["sal"] for value in row)
     assert (result["noise"]["changed"], result["noise"]["words_mean"]) == (1.0, 1.0)
-    assert "[+!]" in (job / "preview.txt").read_text(encoding="utf-8")
+    assert "[+@]" in (job / "preview.txt").read_text(encoding="utf-8")
     records, cells = read([tmp_path])
     page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")
     shown = page.read_text(encoding="utf-8")
-    assert "[+!]" in shown
+    assert "[+@]" in shown
     assert "% of the words" in shown
 
 
