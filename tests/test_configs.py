@@ -27,7 +27,8 @@ def options(group: str) -> list[str]:
 
 def chosen(*overrides: str) -> DictConfig:
     """The configuration of these overrides, with something for every value that the user must give."""
-    config = composed(*overrides)
+    of_texts = any(override in ("dataset=reviews", "dataset=sst2", "dataset=text") for override in overrides)
+    config = composed(*overrides, *(["poison=clean"] if of_texts else []))  # the default poison is for images
     for missing in sorted(OmegaConf.missing_keys(config)):
         OmegaConf.update(config, missing, CHOSEN[missing.rsplit(".", 1)[-1]])
     return config
@@ -80,7 +81,8 @@ def test_every_poison_builds(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", options("dataset"))
 def test_every_data_set_has_the_options_that_others_refer_to(name: str) -> None:
     dataset = chosen(f"dataset={name}").dataset
-    assert {"batch_size", "drop_last", "crop", "flip", "subset", "test_subset", "budget", "surrogate"} <= dataset.keys()
+    of_images = set() if "vocabulary" in dataset else {"crop", "flip", "budget"}
+    assert {"batch_size", "drop_last", "subset", "test_subset", "surrogate", *of_images} <= dataset.keys()
     instantiate(dataset.surrogate)(num_classes=10)
 
 

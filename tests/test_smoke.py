@@ -16,6 +16,7 @@ from unlearnable.experiment import run
 SLOW_POISONS = ("dc", "em_multi", "hypo", "rem")
 SLOW_DEFENSES = ("adversarial", "ueraser_max")
 SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small", "vit_tiny")
+TEXT_POISONS = ("em_text", "random_words", "regtext", "symbol")
 #: What single options need besides.
 NEEDED = {
     "em_multi": (
@@ -28,6 +29,8 @@ NEEDED = {
     ),
     "mtl_ue": ("poison.epochs=1", "poison.width=4"),
     "timm": ("model.name=test_resnet",),
+    "tiny_transformer": ("dataset=reviews", "poison=symbol"),
+    **dict.fromkeys(TEXT_POISONS, ("dataset=reviews", "model=tiny_transformer")),
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError
 
 from unlearnable.identity import plain
 
@@ -58,7 +59,16 @@ def check_values(config: DictConfig) -> None:
         ValueError: naming option, rule and value.
         omegaconf.MissingMandatoryValue: if an option that the user must choose is missing.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+    except InterpolationKeyError as error:
+        if "dataset." not in str(error):
+            raise
+        raise ValueError(
+            f"poison={config.choices.poison} and dataset={config.choices.dataset} do not go together: the one is for "
+            f"another kind of input ({str(error).splitlines()[0]}). docs/poisons.md says which poisons are for images "
+            "and which for texts."
+        ) from error
     if missing:
         raise ValueError(f"`{missing[0]}` has no default: give it, as in `python run.py … {missing[0]}=VALUE`.")
     for option, (holds, rule) in _RULES.items():

@@ -85,12 +85,23 @@ class Stages:
         self.measures: dict[str, Measure] = {measure.name: measure for measure in measures}
         self._nodes = dict(zip(self.measures, [config.sal, *config.measure.values()], strict=True))
 
+    def check_poison(self, poison: Poison, data: DataModule) -> None:
+        """Checks the poison against the data, before anything is stored.
+
+        Raises:
+            ValueError: if they do not go together.
+        """
+        poison.check(self._poisoned_from(data))
+
+    def _poisoned_from(self, data: DataModule) -> Samples:
+        """The clean training samples, with the task that poisons are made against as their first."""
+        task = self.config.poison.task
+        return data.train if task is None else data.train.focused(task)
+
     def poison(self, poison: Poison, data: DataModule) -> PoisonedSamples:
         """The poisoned training samples: made, or taken from the store."""
-        name, task = self.config.choices.poison, self.config.poison.task
-        clean = data.train if task is None else data.train.focused(task)
+        name, clean = self.config.choices.poison, self._poisoned_from(data)
         arguments = {"seed": self.config.seed, "device": self.device, "progress": training.on_terminal()}
-        poison.check(clean)
         if not poison.stored:
             seconds = training.stopwatch()
             inputs = poison.apply(clean, **arguments).inputs
@@ -196,7 +207,7 @@ class Stages:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             return instantiate(self.config.task)(
-                instantiate(model.net),
+                data.modality.network(instantiate(model.net), data.train),
                 data.tasks,
                 optimizer=instantiate(model.optimizer),
                 scheduler=instantiate(model.scheduler),

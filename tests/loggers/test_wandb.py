@@ -52,6 +52,17 @@ def test_a_result_is_a_summary_a_table_pictures_and_artifacts(tmp_path: Path) ->
     assert [entry.ref for entry in artifacts["poison"].manifest.contents if entry.ref] == [poison.as_uri()]
 
 
+def test_the_preview_of_texts_is_shown_as_it_is(tmp_path: Path) -> None:
+    logger = WandbJobLogger(_info(tmp_path), mode="offline")
+    (tmp_path / "preview.txt").write_text("class 0: a [dull→<unk>] film", encoding="utf-8")
+    logger.image("preview", tmp_path / "preview.txt")
+    logger.finish(0)
+    (found,) = read_runs(tmp_path)
+    (shown,) = [row["preview"] for row in found.history if "preview" in row]
+    file = next(tmp_path.glob("wandb/offline-run-*/files")) / shown["path"]
+    assert "class 0: a [dull→&lt;unk&gt;] film" in file.read_text(encoding="utf-8")
+
+
 def test_the_sweep_has_a_run_with_its_tables_and_page(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path / "sweep", *[result(poison, seed=s) for poison in ("em", "ops") for s in (0, 1)])
     records, cells = read([sweep])

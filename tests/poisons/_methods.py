@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from tests._inputs import ROOT, composed
 from unlearnable.poisons.image.base import ImagePoison
+from unlearnable.poisons.text.base import TextPoison
 
 from ._inputs import RADIUS
 
@@ -51,7 +52,7 @@ def arguments(name: str) -> dict[str, Any]:
     del config.poison.task, config.poison.export
     chosen: Any = OmegaConf.to_container(config.poison, resolve=not OmegaConf.missing_keys(config.poison))
     chosen |= {key: value for key, value in TINY.items() if key in chosen}
-    if "radius" in chosen:
+    if "radius" in chosen and "norm" in chosen:
         chosen["radius"] = RADII[chosen["norm"]] if chosen["norm"] != "l0" else chosen["radius"]
     return chosen
 
@@ -64,6 +65,11 @@ def build(name: str, **changes: Any) -> Any:
 def for_images() -> list[str]:
     """Those that change images within a budget."""
     return [name for name in names() if issubclass(get_class(arguments(name)["_target_"]), ImagePoison)]
+
+
+def for_texts() -> list[str]:
+    """Those that change texts."""
+    return [name for name in names() if issubclass(get_class(arguments(name)["_target_"]), TextPoison)]
 
 
 @cache

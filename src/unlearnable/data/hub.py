@@ -47,7 +47,7 @@ def read_split(
             the file (and column and row).
     """
     tables = [_read_table(file, label_columns) for file in files]
-    names = class_names or tables[0].stored_names or _own_names(tables)
+    names = class_names or tables[0].stored_names or own_names([value for table in tables for value in table.labels])
     labels = torch.cat([_labels(table, names) for table in tables])
     if not len(labels):
         raise ValueError(f"{', '.join(str(table.file) for table in tables)}: there are no rows.")
@@ -109,7 +109,7 @@ def _read_table(file: Path, label_columns: Sequence[str]) -> _Table:
             f"{file} cannot be read as parquet ({str(error).splitlines()[0]}). It is corrupt or incomplete: "
             "fetch it again."
         ) from error
-    return _Table(file, image, table[image], label, table[label].to_pylist(), _stored_names(schema, label))
+    return _Table(file, image, table[image], label, table[label].to_pylist(), stored_names(schema, label))
 
 
 def _check_size(file: Path, metadata: Any) -> None:
@@ -136,9 +136,8 @@ def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
     return labels
 
 
-def _own_names(tables: Sequence[_Table]) -> list[str]:
+def own_names(values: Sequence[Any]) -> list[str]:
     """Class names made from the labels: the words themselves, sorted, or the numbers up to the largest."""
-    values = [value for table in tables for value in table.labels]
     words = sorted({value for value in values if isinstance(value, str) and not value.isdecimal()})
     if words:
         return words
@@ -147,7 +146,8 @@ def _own_names(tables: Sequence[_Table]) -> list[str]:
     return [str(number) for number in range(largest + 1)]
 
 
-def _stored_names(schema: Any, column: str) -> list[str]:
+def stored_names(schema: Any, column: str) -> list[str]:
+    """The names of classes that `datasets` wrote to a file's metadata; none if it did not."""
     try:
         names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][column]["names"]
     except (TypeError, KeyError, ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,11 +31,13 @@ class Samples:
         targets: `[n, …]`; for data with several tasks a mapping from task to such a tensor.
         tasks: What the targets are for, by name. The first class task is the one that stratified selections and
             poisons for a classification go by.
+        vocabulary: Of text: the word that each token id stands for, by id.
     """
 
     inputs: Inputs
     targets: Targets = field(repr=False)
     tasks: Mapping[str, Task] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         size = len(self)
@@ -55,7 +57,7 @@ class Samples:
     def select(self, rows: Int64[Tensor, " m"]) -> Samples:
         """The samples at `rows`, in that order."""
         inputs, targets = self[rows]
-        return Samples(inputs, targets, self.tasks)
+        return replace(self, inputs=inputs, targets=targets)
 
     def replace(self, *, inputs: Inputs | None = None, targets: Targets | None = None) -> Samples:
         """The same samples with other inputs (how a poison is put in) or other targets, row for row.
@@ -65,8 +67,10 @@ class Samples:
         """
         if isinstance(inputs, Tensor) and isinstance(self.inputs, Tensor) and inputs.shape != self.inputs.shape:
             raise ValueError(f"The set holds inputs of shape {tuple(self.inputs.shape)}; got {tuple(inputs.shape)}.")
-        return Samples(
-            self.inputs if inputs is None else inputs, self.targets if targets is None else targets, self.tasks
+        return replace(
+            self,
+            inputs=self.inputs if inputs is None else inputs,
+            targets=self.targets if targets is None else targets,
         )
 
     def focused(self, task: str) -> Samples:
@@ -79,7 +83,7 @@ class Samples:
         if task not in classes:
             raise ValueError(f"`poison.task` must be a class task, one of {classes} here, or null; got {task!r}.")
         names = sorted(self.tasks, key=lambda name: name != task)  # stable: the others keep their order
-        return Samples(self.inputs, self.targets, {name: self.tasks[name] for name in names})
+        return replace(self, tasks={name: self.tasks[name] for name in names})
 
     @property
     def class_task(self) -> Task | None:
@@ -97,8 +101,8 @@ class Samples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over inputs and targets: what a run depends on, wherever the files lie."""
-        digest = hashlib.sha256()
+        """SHA-256 over inputs, targets and vocabulary: what a run depends on, wherever the files lie."""
+        digest = hashlib.sha256("\0".join(self.vocabulary).encode())
         for what, values in (("inputs", self.inputs), ("targets", self.targets)):
             named = {what: values} if isinstance(values, Tensor) else dict(sorted(values.items()))
             for name, tensor in named.items():

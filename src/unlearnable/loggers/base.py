@@ -167,7 +167,7 @@ class JobLogger:
         self.loggers = list(loggers)
 
     def image(self, key: str, path: Path) -> None:
-        """Records a picture."""
+        """Records a picture, or a text as the previews of texts are."""
 
     def result(self, result: Mapping[str, Any], folder: Path, poison: Path | None) -> None:
         """Records the job's result.

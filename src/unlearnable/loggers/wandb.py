@@ -23,7 +23,7 @@ from typing_extensions import override
 from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
 from unlearnable.loggers.base import Guard, JobInfo, JobLogger, SweepInfo
-from unlearnable.loggers.wandb_content import log_artifacts, log_report, log_sal, summary_values
+from unlearnable.loggers.wandb_content import log_artifacts, log_report, log_sal, log_text, summary_values
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,10 @@ class WandbJobLogger(JobLogger):
 
     @override
     def image(self, key: str, path: Path) -> None:
-        self.logger.guard(partial(self.logger.log_image, key, [str(path)]), what=path.name)
+        if path.suffix == ".txt":
+            self.logger.guard(lambda: log_text(self.logger.experiment, key, path), what=path.name)
+        else:
+            self.logger.guard(partial(self.logger.log_image, key, [str(path)]), what=path.name)
 
     @override
     def result(self, result: Mapping[str, Any], folder: Path, poison: Path | None) -> None:

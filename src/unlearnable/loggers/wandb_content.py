@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,14 @@ def sal_rows(result: Mapping[str, Any]) -> list[list[Any]]:
                 above = None if None in (sal, figures["beta"]) else sal > figures["beta"]
                 rows.append([task, epoch, layer, sal, clean, figures["beta"], above])
     return rows
+
+
+def log_text(run: Any, key: str, path: Path) -> None:
+    """A text file, as it is."""
+    import wandb
+
+    shown = f"<pre style='white-space: pre-wrap'>{html.escape(path.read_text(encoding='utf-8'))}</pre>"
+    run.log({key: wandb.Html(shown)})
 
 
 def log_artifacts(run: Any, result: Mapping[str, Any], folder: Path, poison: Path | None, log_poison: str) -> None:

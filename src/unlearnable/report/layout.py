@@ -108,6 +108,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Plain text, line by line."""
+
+    text: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A numbered part of the page; `notes` say what it lacks and how to get it."""
 
@@ -117,4 +125,5 @@ class Section:
     tables: Sequence[Table] = ()
     panels: Sequence[Panel] = ()
     images: Sequence[Image] = ()
+    passages: Sequence[Passage] = ()
     notes: Sequence[str] = field(default_factory=tuple)

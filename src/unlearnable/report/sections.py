@@ -10,7 +10,7 @@ from pathlib import Path
 from unlearnable.report import tables
 from unlearnable.report.figures import curves, maps, methods
 from unlearnable.report.findings import correlation_text
-from unlearnable.report.layout import Choice, Image, Panel, Section
+from unlearnable.report.layout import Choice, Image, Panel, Passage, Section
 from unlearnable.report.style import Look
 from unlearnable.report.words import short
 from unlearnable.results.cells import Cell, figure
@@ -155,27 +155,53 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
         "Metric",
     )
     cells = [cell for one in compared for cell in one.cells]
-    images, around = previews(cells), landscapes(cells)
-    notes = [] if images else ["No job has a picture of its poison."]
+    images, texts, around = previews(cells), text_previews(cells), landscapes(cells)
+    notes = [] if images or texts else ["No job has a picture of its poison."]
     if not around:
         notes.append(
             "The loss around a job's training: `python -m unlearnable.landscape JOB`, then build the page again."
         )
     images += around
-    return Section("training", "Training and poisons", panels=[panel] if choices else [], images=images, notes=notes)
+    return Section(
+        "training",
+        "Training and poisons",
+        panels=[panel] if choices else [],
+        images=images,
+        passages=texts,
+        notes=notes,
+    )
 
 
 def previews(cells: Sequence[Cell]) -> list[Image]:
-    """One picture for each poison on each data set."""
-    found: dict[tuple[str, str], Image] = {}
+    """One picture for each poison of images on each data set."""
+    found = []
+    for (dataset, method), (path, seed) in _shown(cells, ".png").items():
+        caption = f"{method} on {dataset}: clean, noise (scaled, grey is no change), poisoned; seed {seed}"
+        found.append(Image(_source(path), f"Three rows of images: clean, noise of {method}, poisoned", caption))
+    return found
+
+
+def text_previews(cells: Sequence[Cell]) -> list[Passage]:
+    """Some texts with their changes marked for each poison of texts on each data set."""
+    return [
+        Passage(
+            path.read_text(encoding="utf-8"),
+            f"{method} on {dataset}: [old→new] is a changed word, [+new] an added one; seed {seed}",
+        )
+        for (dataset, method), (path, seed) in _shown(cells, ".txt").items()
+    ]
+
+
+def _shown(cells: Sequence[Cell], suffix: str) -> dict[tuple[str, str], tuple[Path, int]]:
+    """(Data set, method) → the preview of its first run that has one of this kind, and the run's seed."""
+    found: dict[tuple[str, str], tuple[Path, int]] = {}
     for cell in cells:
         key = (str(cell.first.result["dataset"]), cell.first.label)
         for run in cell.runs:
             path = run.folder / str(run.result.get("preview", "preview.png"))
-            if key not in found and path.suffix == ".png" and path.exists():
-                caption = f"{key[1]} on {key[0]}: clean, noise (scaled, grey is no change), poisoned; seed {run.seed}"
-                found[key] = Image(_source(path), f"Three rows of images: clean, noise of {key[1]}, poisoned", caption)
-    return list(found.values())
+            if key not in found and path.suffix == suffix and path.exists():
+                found[key] = (path, run.seed)
+    return found
 
 
 def landscapes(cells: Sequence[Cell]) -> list[Image]:

@@ -96,7 +96,7 @@ _HINTS = {
     "learnable layers": "Layers with SAL > β, mean over epochs and seeds",
     "of clean": "The clean runs' learnable layers",
     "test acc, APBench": "200 epochs, ResNet-18; some are of another algorithm and not comparable",
-    "budget used": "Largest norms over the training images",
+    "budget used": "Largest norms over the training images; of texts the mean share of changed words",
     "prior": "The better of what needs no input: one prediction for all, or one a pixel, from the training targets",
     "skill": "(M − prior) / (clean − prior) of the test metric M: 1 is like clean data, 0 like predictions without an input",
     "for this task": "Unlearnable at a skill of at most 0.1, learnable from 0.5 on",
@@ -177,9 +177,12 @@ def _seeds_needed(cell: Cell) -> Field:
 
 def _budget(cell: Cell) -> Field:
     linf, l2, l0 = (cell.figure(f"noise.{norm}_max")[0] for norm in ("linf", "l2", "l0"))
-    if math.isnan(linf) or cell.is_clean:
+    words = cell.figure("noise.tokens_mean")[0]
+    if (math.isnan(linf) and math.isnan(words)) or cell.is_clean:
         return Field("–")
     changed = cell.figure("noise.changed")[0]
+    if not math.isnan(words):
+        return Field(f"{words:.1%} of the words" + ("" if changed == 1 else f", {changed:.0%} of texts"), repr(words))
     share = "" if changed == 1 else f", {changed:.0%} of images"
     return Field(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
 

@@ -37,7 +37,7 @@ AVERAGED = (
     *("beta", "learnable_layers", "clean_learnable_layers"),
     *("train_acc", "test_acc", "test_acc_peak", "clean_test_acc", "test_metric", "clean_test_metric", "relative"),
     *("certificate.certified", "certificate.recovered"),
-    *("noise.changed", "noise.linf_max", "noise.l2_max", "noise.l0_max"),
+    *("noise.changed", "noise.linf_max", "noise.l2_max", "noise.l0_max", "noise.tokens_mean"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +36,18 @@ class Modality(ABC):
     @abstractmethod
     def to_model(self, inputs: Inputs) -> Any:
         """Stored inputs as models take them."""
+
+    def network(self, factory: Callable[..., Any], train: Samples) -> Callable[..., Any]:  # noqa: ARG002
+        """What makes a network, told what it must know of the inputs; by default there is nothing to tell.
+
+        Args:
+            factory: Called with a number of outputs.
+            train: The training samples.
+
+        Raises:
+            ValueError: if the network is not for such inputs.
+        """
+        return factory
 
     def augment(
         self,

@@ -182,7 +182,10 @@ def images_of(samples: Samples) -> UInt8[Tensor, "n c h w"]:
     """
     inputs = samples.inputs
     if not isinstance(inputs, Tensor):
-        raise ValueError(f"This poison is made for 8-bit images [n, c, h, w]; the samples hold {', '.join(inputs)}.")
+        raise ValueError(
+            f"This poison is made for 8-bit images [n, c, h, w]; the samples hold {', '.join(inputs)}. For texts there "
+            "are poison=symbol, regtext, em_text and random_words."
+        )
     if inputs.ndim != 4 or inputs.dtype != torch.uint8:
         raise ValueError(
             f"This poison is made for 8-bit images [n, c, h, w]; the samples hold {inputs.dtype} of shape "

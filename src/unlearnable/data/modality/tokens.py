@@ -1,0 +1,141 @@
+"""Texts as ids of words: as models take them, on disk and to the eye."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Bool, Int, Int64
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from typing_extensions import override
+
+from unlearnable.data.modality.base import Modality
+from unlearnable.data.samples import Inputs, Samples
+from unlearnable.data.vocabulary import decode
+from unlearnable.files import whole_file, write_atomically
+from unlearnable.options import Number, whole
+from unlearnable.tasks import Task
+
+#: The text that `Tokens.preview` writes.
+PREVIEW = "preview.txt"
+_FILE = "tokens.safetensors"
+_SHOWN = 3  # texts a class in the preview
+
+
+class Tokens(Modality):
+    """Ids of words `[n, length]` in 32 bits with the mask of what is no padding.
+
+    Args:
+        length: Words a text; longer ones are cut, shorter ones padded at the end.
+
+    Raises:
+        ValueError: if `length` is no whole number from 2.
+    """
+
+    name = "tokens"
+
+    def __init__(self, *, length: Number = 64) -> None:
+        self.length = whole("dataset.length", length, at_least=2, what="a number of words")
+
+    @property
+    @override
+    def protocol(self) -> dict[str, Any]:
+        return {"length": self.length}
+
+    @override
+    def check(self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None) -> None:
+        if dense := [name for name, task in tasks.items() if task.dense]:
+            raise ValueError(f"Texts have no pixels for the targets of {', '.join(dense)}.")
+        if inputs is not None:
+            tokens_of(inputs)
+
+    @override
+    def network(self, factory: Callable[..., Any], train: Samples) -> Callable[..., Any]:
+        """The network learns how many words there are, and how long texts may be."""
+        takes = inspect.signature(factory).parameters
+        if not {"vocabulary", "length"} <= takes.keys():
+            made = getattr(factory, "func", factory)
+            raise ValueError(
+                f"The data are texts, and {getattr(made, '__name__', made)} is no network for texts: it takes no "
+                "`vocabulary` and `length`. Use model=tiny_transformer."
+            )
+        return partial(factory, vocabulary=len(train.vocabulary), length=self.length)
+
+    @override
+    def to_model(self, inputs: Inputs) -> dict[str, Int64[Tensor, "n l"] | Bool[Tensor, "n l"]]:
+        """Ids and mask, cut to the longest text of the batch: a model's outputs do not depend on padding."""
+        tokens = tokens_of(inputs)
+        longest = max(1, int(tokens["mask"].sum(1).max()))
+        return {"ids": tokens["ids"][:, :longest].long(), "mask": tokens["mask"][:, :longest]}
+
+    @override
+    def describe(self, clean: Samples, poisoned: Samples) -> dict[str, Any]:
+        """The share of texts that are changed, and of each text's words: what a poison used of its budget.
+
+        A word is changed where another stands at its place; words that are added or taken away count too. The share is
+        of the clean text's words, so it may exceed 1 where more are added than there were.
+        """
+        differing, share = changed_words(clean, poisoned)
+        changed = differing > 0
+        return {
+            "texts": len(clean),
+            "changed": float(changed.float().mean()),
+            "tokens_mean": float(share[changed].mean()) if changed.any() else 0.0,
+            "tokens_max": float(share.max()),
+            "words_mean": float(differing[changed].double().mean()) if changed.any() else 0.0,
+        }
+
+    @override
+    def preview(self, clean: Samples, poisoned: Samples, folder: Path) -> Path:
+        """Some texts of each class with their changes marked: `a [dull→fine] film [+!]`."""
+        before, after = tokens_of(clean.inputs)["ids"], tokens_of(poisoned.inputs)["ids"]
+        lines = []
+        for label in clean.labels.unique().tolist():
+            rows = (clean.labels == label).nonzero().flatten()
+            touched = rows[(before[rows] != after[rows]).any(1)]
+            for row in (touched if len(touched) else rows)[:_SHOWN].tolist():
+                pair = (decode(ids[row].tolist(), clean.vocabulary) for ids in (before, after))
+                lines.append(f"class {label}: {marked(*pair)}")
+        path = folder / PREVIEW
+        write_atomically(path, "\n".join(lines) + "\n")
+        return path
+
+    @override
+    def write(self, folder: Path, inputs: Inputs) -> None:
+        with whole_file(folder / _FILE) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tokens_of(inputs).items()}, temporary)
+
+    @override
+    def read(self, folder: Path) -> Inputs:
+        return load_file(folder / _FILE)
+
+
+def tokens_of(inputs: Inputs) -> Mapping[str, Tensor]:
+    """The ids and the mask that texts are stored as.
+
+    Raises:
+        ValueError: if they are something else.
+    """
+    if isinstance(inputs, Tensor) or set(inputs) != {"ids", "mask"}:
+        found = f"a tensor of shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else ", ".join(inputs)
+        raise ValueError(f"Texts are token ids with their mask; the data hold {found}.")
+    return inputs
+
+
+def changed_words(clean: Samples, poisoned: Samples) -> tuple[Int[Tensor, " n"], Tensor]:
+    """Of each text how many words differ, place by place, and their share of its words."""
+    before, after = tokens_of(clean.inputs), tokens_of(poisoned.inputs)
+    differing = (before["ids"] != after["ids"]).sum(1)
+    return differing, differing.double() / before["mask"].sum(1).clamp_min(1)
+
+
+def marked(before: list[str], after: list[str]) -> str:
+    """Two versions of a text in one, changed words as `[old→new]`, added ones as `[+new]`, lost ones as `[−old]`."""
+    common = [old if old == new else f"[{old}→{new}]" for old, new in zip(before, after, strict=False)]
+    added = [f"[+{word}]" for word in after[len(before) :]]
+    lost = [f"[−{word}]" for word in before[len(after) :]]
+    return " ".join([*common, *added, *lost])

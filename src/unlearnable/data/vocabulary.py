@@ -1,0 +1,79 @@
+"""Words and their ids: how a text is split, and which words have an id of their own."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Int32
+from torch import Tensor
+
+#: The id of padding, and that of every word that is not in the vocabulary.
+PAD, UNKNOWN = 0, 1
+#: Signs that every vocabulary has, whatever the texts hold: ids 2 … 33.
+SIGNS = tuple(string.punctuation)
+#: The id of the first word.
+FIRST_WORD = 2 + len(SIGNS)
+
+_LEAST = 2  # a rarer word has no id of its own: the row of <unk> is learnt from such words
+_WORD = re.compile(r"'?\w+(?:[-']\w+)*|[^\w\s]")
+
+
+def words_of(text: str) -> list[str]:
+    """The words and signs of a text, in lower case: `It's fun!` has `it's`, `fun` and `!`."""
+    return _WORD.findall(text.lower())
+
+
+def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
+    """The word of each id: padding, the unknown, the signs, then what occurs twice or more, the most frequent first.
+
+    Args:
+        texts: The words of each training text.
+        most: Most entries; the rarest words are left out beyond it.
+    """
+    counts = Counter(word for words in texts for word in words)
+    fixed = ("<pad>", "<unk>", *SIGNS)
+    found = [word for word, count in counts.items() if count >= _LEAST and word not in fixed]
+    found.sort(key=lambda word: (-counts[word], word))
+    return (*fixed, *found[: most - len(fixed)])
+
+
+def encode(
+    texts: Sequence[Sequence[str]], vocabulary: Sequence[str], *, length: int
+) -> dict[str, Int32[Tensor, "n l"] | Bool[Tensor, "n l"]]:
+    """Texts as ids `[n, length]`, cut or padded at their ends, and the mask of what is no padding."""
+    ids_of = {word: number for number, word in enumerate(vocabulary)}
+    rows = [[ids_of.get(word, UNKNOWN) for word in words[:length]] for words in texts]
+    ids = torch.tensor([row + [PAD] * (length - len(row)) for row in rows], dtype=torch.int32).view(-1, length)
+    return masked(ids)
+
+
+def masked(ids: Int32[Tensor, "n l"]) -> dict[str, Int32[Tensor, "n l"] | Bool[Tensor, "n l"]]:
+    """Ids with the mask of what is no padding: inputs as they are stored."""
+    return {"ids": ids, "mask": ids != PAD}
+
+
+def decode(ids: Sequence[int], vocabulary: Sequence[str]) -> list[str]:
+    """The words of one row, without its padding."""
+    return [vocabulary[number] for number in ids if number != PAD]
+
+
+def check_tokens(inputs: Mapping[str, Tensor], vocabulary: Sequence[str]) -> None:
+    """Refuses ids that no word stands behind, and texts without a word.
+
+    Raises:
+        ValueError: naming the first such row.
+    """
+    ids, mask = inputs["ids"], inputs["mask"]
+    wrong = ((ids < 0) | (ids >= len(vocabulary))).any(1)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"Text {row} (counted from 0) has the token id {int(ids[row].max())}, but the vocabulary has "
+            f"{len(vocabulary)} entries."
+        )
+    if not (filled := mask.any(1)).all():
+        raise ValueError(f"Text {int((~filled).nonzero()[0])} (counted from 0) has no words.")

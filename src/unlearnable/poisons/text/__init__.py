@@ -1,0 +1,1 @@
+"""What methods for texts share; the methods lie beside this folder, a file each."""

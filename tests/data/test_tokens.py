@@ -1,0 +1,110 @@
+"""Texts as ids: the vocabulary, padding, what changed, on disk and to the eye."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests._texts import shown, text_set
+from unlearnable.data.modality.tokens import Tokens, changed_words, marked
+from unlearnable.data.samples import Samples
+from unlearnable.data.vocabulary import FIRST_WORD, PAD, SIGNS, UNKNOWN, build_vocabulary, words_of
+from unlearnable.models.tiny_resnet import TinyResNet
+from unlearnable.models.tiny_transformer import TinyTransformer
+
+
+def test_words_are_lower_case_and_signs_stand_alone() -> None:
+    assert words_of("It's a well-made film, isn't it?") == ["it's", "a", "well-made", "film", ",", "isn't", "it", "?"]
+    assert words_of("moore 's ditties") == ["moore", "'s", "ditties"]
+
+
+def test_the_vocabulary_has_what_occurs_twice_the_most_frequent_first() -> None:
+    found = build_vocabulary([["b", "a", "a", "once"], ["b", "a", "!", "!"]], most=100)
+    assert found == ("<pad>", "<unk>", *SIGNS, "a", "b")  # a three times, b twice; "!" is a sign already
+    assert build_vocabulary([["b", "a", "a"], ["b", "a"]], most=FIRST_WORD + 1)[FIRST_WORD:] == ("a",)
+
+
+def test_texts_are_cut_padded_and_masked() -> None:
+    samples = text_set(["a b a b a", "a once"], [0, 1], length=4)
+    ids, mask = samples.inputs["ids"], samples.inputs["mask"]
+    a, b = FIRST_WORD, FIRST_WORD + 1
+    assert ids.tolist() == [[a, b, a, b], [a, UNKNOWN, PAD, PAD]]
+    assert mask.tolist() == [[True] * 4, [True, True, False, False]]
+
+
+def test_a_batch_is_cut_to_its_longest_text() -> None:
+    samples = text_set(["a b a", "a b"], [0, 1], length=9)
+    inputs = Tokens(length=9).to_model(samples.inputs)
+    assert inputs["ids"].shape == inputs["mask"].shape == (2, 3)
+    assert inputs["ids"].dtype == torch.int64
+
+
+def test_a_models_outputs_do_not_depend_on_padding() -> None:
+    samples = text_set(["a b a", "a b c c a b a"], [0, 1], length=9)
+    net = TinyTransformer(2, vocabulary=len(samples.vocabulary), length=9).eval()
+    together = net({"ids": samples.inputs["ids"].long(), "mask": samples.inputs["mask"]})
+    alone = net(Tokens(length=9).to_model(samples.select(torch.tensor([0])).inputs))
+    torch.testing.assert_close(together[:1], alone)
+
+
+def test_changed_words_are_counted_by_place_and_shared_by_the_clean_length() -> None:
+    clean = text_set(["a b a b", "a b", "a b a a"], [0, 1, 0], length=5)
+    ids = clean.inputs["ids"].clone()
+    ids[0, 1] = UNKNOWN  # one of four
+    ids[1, 2] = UNKNOWN  # one added to two
+    poisoned = clean.replace(inputs={"ids": ids, "mask": ids != PAD})
+    count, share = changed_words(clean, poisoned)
+    assert count.tolist() == [1, 1, 0]
+    assert share.tolist() == [0.25, 0.5, 0.0]
+    noise = Tokens(length=5).describe(clean, poisoned)
+    # Two of three texts; (0.25 + 0.5) / 2 of the words of those.
+    assert noise == {"texts": 3, "changed": 2 / 3, "tokens_mean": 0.375, "tokens_max": 0.5, "words_mean": 1.0} | {
+        "changed": pytest.approx(2 / 3)
+    }
+
+
+def test_changes_are_marked() -> None:
+    assert marked(["a", "dull", "film"], ["a", "fine", "film", "!"]) == "a [dull→fine] film [+!]"
+    assert marked(["a", "b"], ["a"]) == "a [−b]"
+
+
+def test_the_preview_shows_changed_texts_of_each_class(tmp_path: Path) -> None:
+    clean = text_set(["a b", "a b", "a b"], [0, 0, 1], length=4)
+    ids = clean.inputs["ids"].clone()
+    ids[1, 0] = FIRST_WORD + 1
+    path = Tokens(length=4).preview(clean, clean.replace(inputs={"ids": ids, "mask": ids != PAD}), tmp_path)
+    # Of class 0 the changed text alone; none of class 1 is changed, so one as it is.
+    assert path.read_text() == "class 0: [a→b] b\nclass 1: a b\n"
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    clean = text_set(["a b", "a b b"], [0, 1])
+    tokens = Tokens()
+    tokens.write(tmp_path, clean.inputs)
+    again = clean.replace(inputs=tokens.read(tmp_path))
+    assert (again.fingerprint, shown(again)) == (clean.fingerprint, ["a b", "a b b"])
+
+
+def test_the_words_behind_ids_are_part_of_the_fingerprint() -> None:
+    clean = text_set(["a b", "a b"], [0, 1])
+    other = Samples(clean.inputs, clean.targets, clean.tasks, (*clean.vocabulary[:-1], "c"))
+    assert other.fingerprint != clean.fingerprint
+
+
+def test_selections_keep_the_vocabulary() -> None:
+    clean = text_set(["a b", "a b"], [0, 1])
+    assert clean.select(torch.tensor([1])).vocabulary == clean.focused("class").vocabulary == clean.vocabulary
+
+
+def test_a_network_is_told_the_number_of_words_and_one_for_images_is_refused() -> None:
+    clean = text_set(["a b", "a b"], [0, 1])
+    assert Tokens(length=7).network(TinyTransformer, clean)(2).embed.num_embeddings == len(clean.vocabulary)
+    with pytest.raises(ValueError, match=r"TinyResNet is no network for texts.*model=tiny_transformer"):
+        Tokens().network(TinyResNet, clean)
+
+
+def test_images_are_no_texts() -> None:
+    with pytest.raises(ValueError, match="token ids with their mask; the data hold a tensor"):
+        Tokens().to_model(torch.zeros(1, 3, 4, 4))

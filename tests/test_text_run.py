@@ -1,0 +1,66 @@
+"""Texts go the whole way, and what does not go together ends in a sentence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests._inputs import composed
+from tests.test_bad_input import message_of
+from unlearnable.experiment import run
+from unlearnable.report.build import build, read
+
+TEXT = ("dataset=reviews", "model=tiny_transformer")
+
+
+def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> None:
+    job = tmp_path / "0-symbol"
+    job.mkdir()
+    short = ("sal.samples=20", "steps=1", "trainer.max_epochs=1", "dataset.length=24")
+    overrides = ("logger=none", *short, f"store.dir={tmp_path}/store", "poison=symbol")
+    result = run(composed("experiment=smoke", *TEXT, *overrides), folder=job)
+    blocks = [f"blocks.{i}.{name}" for i in (0, 1) for name in ("attn.qkv", "attn.proj", "fc1", "fc2")]
+    assert result["layers"] == ["embed", *blocks, "head"]
+    assert all(math.isfinite(value) for row in result["sal"] for value in row)
+    assert (result["noise"]["changed"], result["noise"]["words_mean"]) == (1.0, 1.0)
+    assert "[+@]" in (job / "preview.txt").read_text(encoding="utf-8")
+    records, cells = read([tmp_path])
+    page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")
+    shown = page.read_text(encoding="utf-8")
+    assert "[+@]" in shown
+    assert "% of the words" in shown
+
+
+@pytest.mark.parametrize("poison", ["em", "lsp", "ops"])
+def test_poisons_of_images_are_refused_on_texts(tmp_path: Path, poison: str) -> None:
+    message = message_of(tmp_path, *TEXT, f"poison={poison}")
+    assert f"poison={poison} and dataset=reviews do not go together" in message
+
+
+def test_poisons_of_texts_are_refused_on_images(tmp_path: Path) -> None:
+    assert "RegText is made for texts" in message_of(tmp_path, "poison=regtext")
+
+
+def test_networks_and_data_of_another_kind_are_refused(tmp_path: Path) -> None:
+    assert "no network for texts" in message_of(tmp_path, "dataset=reviews", "poison=symbol")
+    assert "This network is for texts" in message_of(tmp_path, "model=tiny_transformer", "poison=lsp")
+
+
+def test_exports_of_texts_are_refused(tmp_path: Path) -> None:
+    message = message_of(tmp_path, *TEXT, "poison=symbol", "poison.export=png")
+    assert "poison.export" in message
+    assert "texts" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("dataset.length=1", "`dataset.length`"),
+        ("dataset.vocabulary=5", "`dataset.vocabulary`"),
+        ("model.net.heads=5", "heads"),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, override: str, named: str) -> None:
+    assert named in message_of(tmp_path, *TEXT, "poison=symbol", override)
