@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.distances import all_spreads
+from unlearnable.distances import all_spreads, distance_spread
 from unlearnable.files import finite
 from unlearnable.results.cells import GEOMETRIC, Cell, cells
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import Records, array
 from unlearnable.sharing.protocols import differences, digest, protocol_digest
-from unlearnable.sharing.schema import Budget, Interval, Mean, Record, SeedRun
+from unlearnable.sharing.schema import Budget, Counted, Interval, Mean, Record, SeedRun
 
-#: The paper's UD among the distances.
-COUNT = "count"
 _DIGITS = 7  # of SAL and losses: as many as single precision has
 _FEW_PIXELS = 16  # of an image; a change of no more is taken to be bounded in ℓ0
 
@@ -74,6 +72,7 @@ def _record(found: Records, cell: Cell, **more: Any) -> Record:
         epochs=first["sal_epochs"],
         runs=runs,
         clean_runs=clean,
+        ud=ud_of(runs, clean),
         distances=distances_of(runs, clean, first["parameters"]),
         accuracy=mean_of(runs),
         clean_accuracy=mean_of(clean),
@@ -81,9 +80,7 @@ def _record(found: Records, cell: Cell, **more: Any) -> Record:
     ).signed()
 
 
-def distances_of(
-    runs: Sequence[SeedRun], clean: Sequence[SeedRun], parameters: Sequence[int]
-) -> dict[str, Interval]:
+def distances_of(runs: Sequence[SeedRun], clean: Sequence[SeedRun], parameters: Sequence[int]) -> dict[str, Interval]:
     """Every distance with its interval and verdict; it follows from the runs' SAL and losses.
 
     Raises:
@@ -93,10 +90,19 @@ def distances_of(
     if all(run.loss is not None for run in (*runs, *clean)):
         more |= {"losses": losses_of(runs), "clean_losses": losses_of(clean)}
     spreads = all_spreads(sal_of(runs), sal_of(clean), **more)
-    names = ("value", "low", "high", "p_value", "distinguishable", "by_seed")
     return {
-        name: Interval(**finite({field: getattr(spread, field) for field in names})) for name, spread in spreads.items()
+        name: Interval(**finite({field: getattr(spread, field) for field in Interval.model_fields}))
+        for name, spread in spreads.items()
     }
+
+
+def ud_of(runs: Sequence[SeedRun], clean: Sequence[SeedRun]) -> Counted | None:
+    """The paper's UD over the seeds, with its verdict; None if it is not defined for these runs."""
+    try:
+        spread = distance_spread(sal_of(runs), sal_of(clean))
+    except ValueError:
+        return None
+    return Counted(**finite({field: getattr(spread, field) for field in Counted.model_fields}))
 
 
 def sal_of(runs: Sequence[SeedRun]) -> dict[int, np.ndarray]:
@@ -123,24 +129,27 @@ def in_words(record: Record) -> str:
         f"- A model trained on it reaches a test accuracy of {_said(record.accuracy)}; on clean data "
         f"{_said(record.clean_accuracy)}.",
     ]
-    for name, what in ((GEOMETRIC, "Its layers' sharpness (SAL) is, on the geometric mean,"), (COUNT, "UD is")):
-        if (found := record.distances.get(name)) is None or found.value is None:
-            lines.append(f"- {what} not defined for these runs.")
-            continue
+    found, ud = record.distances.get(GEOMETRIC), record.ud
+    if found is not None and found.value is not None:
         ends = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-        times = " times that of clean data" if name == GEOMETRIC else ""
-        lines.append(f"- {what} {found.value:.2f}{ends}{times}: {verdict(found)}.")
+        lines.append(
+            f"- Its layers' sharpness (SAL) is {found.value:.2f}{ends} times that of clean data, on the geometric mean: "
+            f"{verdict(found.value, found)}."
+        )
+    if ud is not None and ud.mean is not None:
+        spread = "" if ud.std is None else f" ± {ud.std:.2f}"
+        lines.append(f"- The paper's UD is {ud.mean:.2f}{spread}: {verdict(ud.mean, ud)}.")
     return "\n".join(lines)
 
 
-def verdict(found: Interval) -> str:
-    """A ratio's verdict in plain words."""
-    if found.distinguishable is None or found.value is None:
+def verdict(value: float, found: Interval | Counted) -> str:
+    """What a ratio to clean data says, in plain words."""
+    if found.distinguishable is None:
         return "no verdict, which takes two seeds or more"
+    p_value = f"(p = {found.p_value:.2g})"
     if not found.distinguishable:
-        return f"it cannot be told from clean data (p = {found.p_value:.2g})"
-    way = "less learnable" if found.value < 1 else "sharper, not flatter,"
-    return f"{way} than clean data (p = {found.p_value:.2g})"
+        return f"it cannot be told from clean data {p_value}"
+    return f"{'less' if value < 1 else 'more'} learnable than clean data {p_value}"
 
 
 def _said(accuracy: Mean) -> str:

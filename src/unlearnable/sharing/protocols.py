@@ -7,6 +7,7 @@ changes elsewhere in `conf/` changes it too. `tests/sharing/test_protocols.py` h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,23 @@ def digest(config: Mapping[str, Any]) -> str:
 
 def protocol_digest(name: str) -> str:
     """Digest of a protocol."""
-    return digest(plain(protocol(name)))
+    return digest_of(_published(name, configurations()))
 
 
 def differences(config: Mapping[str, Any], name: str) -> Sequence[str]:
     """In what a resolved configuration differs from a protocol: `option=value (protocol: value)`; empty if in nothing."""
-    own, asked = meaning(config), meaning(plain(protocol(name)))
+    own, asked = meaning(config), _published(name, configurations())
     return [
         f"{option}={own.get(option)} (protocol: {asked.get(option)})"
         for option in sorted({*own, *asked})
         if own.get(option) != asked.get(option)
     ]
+
+
+@cache
+def _published(name: str, folder: Path) -> Mapping[str, Any]:  # noqa: ARG001
+    """The meaning of a protocol in a folder of configurations; composing takes a while."""
+    return meaning(plain(protocol(name)))
 
 
 def _same(option: str, value: Any) -> Any:

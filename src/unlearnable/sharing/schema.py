@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -64,6 +64,24 @@ class Interval(_Part):
     by_seed: dict[int, float | None]
 
 
+class Counted(_Part):
+    """The paper's UD: the mean over seeds of the poisoned run's against the clean run's learnable layers.
+
+    Attributes:
+        mean: Over the seeds.
+        std: Standard deviation over the seeds; null for one.
+        p_value: For equal numbers of learnable layers.
+        distinguishable: As in `Interval`.
+        by_seed: Seed → UD.
+    """
+
+    mean: float | None
+    std: float | None
+    p_value: Share | None
+    distinguishable: bool | None
+    by_seed: dict[int, float | None]
+
+
 class Mean(_Part):
     """Mean and standard deviation over the seeds; null where there are too few."""
 
@@ -108,7 +126,8 @@ class Record(_Part):
         epochs: The epochs after which it was measured, counted from 1.
         runs: On the poisoned data, one a seed.
         clean_runs: On the clean data, one a seed.
-        distances: Name → distance, as in `result.json`; `count` is the paper's UD.
+        ud: The paper's unlearnable distance; null if it is not defined for these runs.
+        distances: Name → distance, as in `result.json`.
         accuracy: Test accuracy of `runs`.
         clean_accuracy: The same of `clean_runs`.
         versions: Package → version.
@@ -129,6 +148,7 @@ class Record(_Part):
     epochs: list[int]
     runs: Annotated[list[SeedRun], Field(min_length=1)]
     clean_runs: Annotated[list[SeedRun], Field(min_length=1)]
+    ud: Counted | None
     distances: dict[str, Interval]
     accuracy: Mean
     clean_accuracy: Mean
@@ -170,5 +190,3 @@ def read_record(path: str | Path) -> Record:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors()[:5])
         raise ValueError(f"{path} is no record of schema version 1: {wrong}.") from error
-
-

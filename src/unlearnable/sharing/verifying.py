@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from unlearnable.results.cells import GEOMETRIC
 from unlearnable.sharing.benchmarking import benchmark
-from unlearnable.sharing.making import distances_of, mean_of
+from unlearnable.sharing.making import distances_of, mean_of, ud_of
 from unlearnable.sharing.protocols import protocol_digest, protocols
-from unlearnable.sharing.schema import Interval, Record, SeedRun
+from unlearnable.sharing.schema import Record, SeedRun
 
 _ROUNDING = 1e-4  # relative, of figures that are computed again by other versions of NumPy and SciPy
 #: What another machine may change of a single run where the record, of one seed, has no scatter to compare with.
@@ -37,25 +38,33 @@ def problems(record: Record) -> list[str]:
 
 
 def _figures(record: Record) -> list[str]:
+    """The figures that do not follow from the runs."""
     try:
         distances = distances_of(record.runs, record.clean_runs, record.parameters)
     except ValueError as error:
         return [f"its runs cannot be compared: {error}"]
-    found = [f"`distances.{name}` does not follow from the runs." for name in _differing(record.distances, distances)]
-    for name, runs in (("accuracy", record.runs), ("clean_accuracy", record.clean_runs)):
-        own, again = getattr(record, name), mean_of(runs)
-        if not (_close(own.mean, again.mean) and _close(own.std, again.std)):
-            found.append(f"`{name}` does not follow from the runs.")
-    return found
+    again = {
+        **{f"distances.{name}": distance for name, distance in distances.items()},
+        "ud": ud_of(record.runs, record.clean_runs),
+        "accuracy": mean_of(record.runs),
+        "clean_accuracy": mean_of(record.clean_runs),
+    }
+    own = {
+        **{f"distances.{name}": distance for name, distance in record.distances.items()},
+        **{name: getattr(record, name) for name in ("ud", "accuracy", "clean_accuracy")},
+    }
+    wrong = [name for name in sorted({*own, *again}) if not _same(own.get(name), again.get(name))]
+    return [f"`{name}` does not follow from the runs." for name in wrong]
 
 
-def _differing(own: Mapping[str, Interval], again: Mapping[str, Interval]) -> list[str]:
-    def same(one: Interval, other: Interval) -> bool:
-        return one.distinguishable == other.distinguishable and all(
-            _close(getattr(one, field), getattr(other, field)) for field in ("value", "low", "high", "p_value")
-        )
-
-    return [name for name in sorted({*own, *again}) if name not in own or name not in again or not same(own[name], again[name])]
+def _same(one: BaseModel | None, other: BaseModel | None) -> bool:
+    """Whether all numbers of two figures are equal but for rounding."""
+    if one is None or other is None:
+        return one is other
+    own, again = one.model_dump(), other.model_dump()
+    own |= {f"seed {seed}": value for seed, value in own.pop("by_seed", {}).items()}
+    again |= {f"seed {seed}": value for seed, value in again.pop("by_seed", {}).items()}
+    return own.keys() == again.keys() and all(_close(own[name], again[name]) for name in own)
 
 
 def _close(one: float | None, other: float | None) -> bool:
