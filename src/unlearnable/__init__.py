@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from unlearnable.measures.sal import measure_sal as measure_sal
     from unlearnable.probing.layers import select_layers as select_layers
     from unlearnable.sharing.benchmarking import benchmark as benchmark
+    from unlearnable.sharing.zoo import load_poison as load_poison
+    from unlearnable.sharing.zoo import save_poison as save_poison
 
 __version__ = "0.1.0"
 
@@ -38,7 +40,9 @@ _HOMES = {
     "select_layers": "probing.layers",
     "learnability_threshold": "distances",
     "learnable_layers": "distances",
+    "load_poison": "sharing.zoo",
     "measure_sal": "measures.sal",
+    "save_poison": "sharing.zoo",
     "unlearnable_distance": "distances",
 }
 

@@ -30,7 +30,7 @@ def test_a_record_has_the_runs_and_what_follows_from_them(record: Record) -> Non
     assert (record.accuracy.mean, record.accuracy.std) == (pytest.approx(0.22), pytest.approx(0.01))
     assert (record.clean_accuracy.mean, record.clean_accuracy.std) == (pytest.approx(0.95), pytest.approx(0))
     logs = [np.log(np.array([run.sal for run in runs])).mean() for runs in (record.runs, record.clean_runs)]
-    assert record.distances["geometric"].value == pytest.approx(np.exp(logs[0] - logs[1]), rel=1e-3)
+    assert record.distances["geometric"].value == pytest.approx(np.exp(logs[0] - logs[1]), rel=1e-2)  # τ: < 1 %
     assert record.distances["geometric"].distinguishable
     assert "less learnable than clean data" in in_words(record)
     assert problems(record) == []

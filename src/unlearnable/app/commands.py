@@ -99,9 +99,40 @@ def _verify(options: argparse.Namespace) -> int:
     return int(failed)
 
 
+def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("leaderboard/records"), help="(leaderboard/records)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("leaderboard/index.html"), help="(leaderboard/index.html)")
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    """Writes one page from all records below a folder, each of which is verified."""
+    from unlearnable.sharing.leaderboard import write_leaderboard
+
+    records = write_leaderboard(options.folder, options.out)
+    print(f"{options.out}: {len(records)} records")
+    return 0
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", metavar="A", help="a sweep's (or a job's) folder")
+    parser.add_argument("second", metavar="B", help="another's")
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Says what differs between two sweeps: settings, figures, verdicts."""
+    from unlearnable.sharing.comparing import compare
+
+    print("\n".join(compare(options.first, options.second)) or "nothing differs")
+    return 0
+
+
 #: Name → its arguments, and what it does.
 COMMANDS: dict[str, tuple[Add, Do]] = {
     "benchmark": (_add_benchmark, _benchmark),
     "record": (_add_record, _record),
     "verify": (_add_verify, _verify),
+    "compare": (_add_compare, _compare),
+    "leaderboard": (_add_leaderboard, _leaderboard),
 }
