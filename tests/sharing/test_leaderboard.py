@@ -62,5 +62,5 @@ def test_a_record_that_was_edited_is_not_shown(tmp_path: Path) -> None:
     write_leaderboard(tmp_path / "records", tmp_path / "index.html")
     assert 'href="records/em.json"' in (tmp_path / "index.html").read_text()
     write_record(tmp_path / "records" / "em.json", record.model_copy(update={"method": "mine"}))
-    with pytest.raises(ValueError, match="em.json: `digest`"):
+    with pytest.raises(ValueError, match=r"em\.json: `digest`"):
         write_leaderboard(tmp_path / "records", tmp_path / "index.html")
