@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class PoisonedData(Dataset):
         if not -len(self) <= index < len(self):
             raise IndexError(f"`index` must lie within the {len(self)} samples; got {index}.")
         inputs, targets = self.data.train[[index % len(self)]]
-        first = {name: target[0] for name, target in targets.items()} if isinstance(targets, dict) else targets[0]
+        first = {name: target[0] for name, target in targets.items()} if isinstance(targets, Mapping) else targets[0]
         return self.data.modality.to_model(inputs)[0], first
 
 
