@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke test test-all lint bench gpu-check clean
+.PHONY: help setup run smoke test test-all lint bench gpu-check leaderboard clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -43,6 +43,9 @@ bench: setup  ## timings, as ratios within one run
 
 gpu-check: setup  ## what jobs rely on, checked on this machine's GPU (or CPU): minutes, no data
 	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
+
+leaderboard: setup  ## one page, leaderboard/index.html, from the records in leaderboard/records
+	$(BIN)/python run.py leaderboard
 
 clean:  ## remove the caches of tools; outputs and the virtual environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -15,6 +15,7 @@ from tests._inputs import ROOT
 #: From top to bottom. A module imports from its own line or from those below it, also for type checkers alone.
 LAYERS = (
     ("app",),
+    ("sharing",),
     ("experiment", "landscape", "certify", "reopened"),
     ("stages", "runs", "checks"),
     ("loggers",),

@@ -4,6 +4,7 @@ sal = unlearnable.measure_sal(model, loss_fn, batches, eps=0.05, steps=10)
 beta = unlearnable.learnability_threshold(clean_sal)
 ud = unlearnable.unlearnable_distance(poisoned_sal, clean_sal)
 ratio = unlearnable.geometric_distance(poisoned_sal, clean_sal)
+record = unlearnable.benchmark("my_poison/", protocol="digits-v1", seeds=3)
 """
 
 import importlib
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from unlearnable.measures.sal import Sal as Sal
     from unlearnable.measures.sal import measure_sal as measure_sal
     from unlearnable.probing.layers import select_layers as select_layers
+    from unlearnable.sharing.benchmarking import benchmark as benchmark
+    from unlearnable.sharing.zoo import load_poison as load_poison
+    from unlearnable.sharing.zoo import save_poison as save_poison
 
 __version__ = "0.1.0"
 
 # Loaded on first use: `python run.py --help` needs none of it.
 _HOMES = {
     "Sal": "measures.sal",
+    "benchmark": "sharing.benchmarking",
     "distance_report": "distances",
     "DistanceSpread": "distances",
     "distance_spread": "distances",
@@ -35,7 +40,9 @@ _HOMES = {
     "select_layers": "probing.layers",
     "learnability_threshold": "distances",
     "learnable_layers": "distances",
+    "load_poison": "sharing.zoo",
     "measure_sal": "measures.sal",
+    "save_poison": "sharing.zoo",
     "unlearnable_distance": "distances",
 }
 

@@ -145,6 +145,7 @@ class _Run:
             },
             reused=["train"] * trajectory.reused + [name for name, entry in self.entries.items() if entry.reused],
             keys={
+                "data": self.data.train.fingerprint,
                 "trajectory": trajectory.digest,
                 "measure": {name: entry.digest for name, entry in self.entries.items()},
             },

@@ -1,4 +1,7 @@
-"""The command line: `python run.py …` in the repository and `unlearnable …` anywhere are the same."""
+"""The command line: `python run.py …` in the repository and `unlearnable …` anywhere are the same.
+
+Hydra's overrides are `option=value` or flags, so a first argument that is a bare word names a command of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,18 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from unlearnable.app.commands import COMMANDS, run_command
+from unlearnable.sharing.protocols import configurations
+
 
 def main(conf: Path | None = None) -> None:
-    """Composes the configuration and runs the job, or the jobs of a sweep.
+    """Composes the configuration and runs the job, or the jobs of a sweep; or runs one of `COMMANDS`.
 
     Args:
         conf: The folder of configurations; None takes the one that belongs to this package.
     """
+    if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+        sys.exit(run_command(sys.argv[1:]))
     decorate = hydra.main(
         version_base="1.3", config_path=str((conf or configurations()).absolute()), config_name="config"
     )
@@ -38,10 +46,3 @@ def job(config: DictConfig) -> float | None:
     from unlearnable.app.job import run_job
 
     return run_job(config)
-
-
-def configurations() -> Path:
-    """`conf/`: inside the installed package, or at the top of the repository when run from its sources."""
-    package = Path(__file__).parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"

@@ -46,8 +46,8 @@ class MeasuredRun:
         tasks: The data's tasks by name; measures may have more, such as `joint`.
         seconds: Stage → what it took, now or when it was done.
         reused: Stages whose outcome was in the store already.
-        keys: `trajectory`: digest of all that the training depends on; `measure`: measure → the same of the
-            measurement. Runs with equal digests are one and the same.
+        keys: `data`: digest of the samples that were trained on; `trajectory`: digest of all that the training depends
+            on; `measure`: measure → the same of the measurement. Runs with equal digests are one and the same.
     """
 
     epochs: Sequence[Epoch]

@@ -43,7 +43,7 @@ class _Kind:
 
 def tell_apart(runs: Sequence[Run]) -> list[Run]:
     """The runs, each with its `variant` and `settings`."""
-    options = [dict(_leaves(run.result["config"])) for run in runs]
+    options = [dict(leaves(run.result["config"])) for run in runs]
     variants, settings = _told(runs, options, _POISONS), _told(runs, options, _OTHERS)
     return [
         replace(run, variant=variant, settings=setting)
@@ -170,11 +170,11 @@ _OTHERS = _Kind(
 )
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Option → value, without nulls."""
+def leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Option → value, by its dotted name, without nulls."""
     if isinstance(config, Mapping) and config:
         for name, value in config.items():
-            yield from _leaves(value, f"{prefix}.{name}" if prefix else str(name))
+            yield from leaves(value, f"{prefix}.{name}" if prefix else str(name))
     elif config is not None and config != {}:
         yield prefix, config
 

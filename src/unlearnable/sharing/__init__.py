@@ -1,0 +1,1 @@
+"""What makes results of different people comparable: protocols, records, their page; poisons as files."""

@@ -1,0 +1,57 @@
+"""Protocols are frozen: what they mean has a digest, and the published ones are held here."""
+
+from __future__ import annotations
+
+import pytest
+
+from unlearnable.identity import plain
+from unlearnable.sharing.protocols import composed, differences, digest, protocol, protocol_digest, protocols
+
+#: Published. If one differs, records by it are no longer comparable: undo the change, or give the protocol file the old
+#: value, or list a new option with its neutral value in `_ADDED_SINCE`. What shall mean something else is a new protocol.
+PUBLISHED = {
+    "cifar10-cpu-v1": "50439d849a86942943eca4e90507c760",
+    "digits-v1": "eebd420fac7e809af24caa302066881a",
+}
+
+
+def test_no_published_protocol_has_changed() -> None:
+    assert {name: protocol_digest(name) for name in protocols()} == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.optimizer.lr=0.1",
+        "dataset.subset=700",
+        "sal.samples=256",
+        "eps=0.1",
+        "trainer.max_epochs=16",
+        "defense=jpeg",
+    ],
+)
+def test_a_change_of_meaning_changes_the_digest_and_is_refused(override: str) -> None:
+    changed = plain(composed("protocol=digits-v1", override))
+    assert digest(changed) != PUBLISHED["digits-v1"]
+    assert differences(changed, "digits-v1")
+    with pytest.raises(ValueError, match="digits-v1 is frozen"):
+        protocol("digits-v1", override)
+
+
+def test_what_a_protocol_leaves_open_does_not_change_the_digest() -> None:
+    free = ("poison=ops", "seed=3", "store.dir=elsewhere", "trainer.accelerator=cpu", "dataset.budget.linf=0.1")
+    assert digest(plain(protocol("digits-v1", *free))) == PUBLISHED["digits-v1"]
+
+
+def test_moving_a_class_and_a_new_option_that_is_null_change_no_digest() -> None:
+    config = plain(protocol("digits-v1"))
+    config["dataset"]["_target_"] = "unlearnable.data.elsewhere.Digits"
+    config["model"]["new"] = None
+    assert digest(config) == PUBLISHED["digits-v1"]
+    config["model"]["new"] = 1
+    assert digest(config) != PUBLISHED["digits-v1"]
+
+
+def test_an_unknown_protocol_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="must be one of cifar10-cpu-v1, digits-v1; got 'digits'"):
+        protocol("digits")
