@@ -14,6 +14,7 @@ from tests._inputs import shared_data
 from tests._texts import shown
 from unlearnable.data.reviews import Reviews
 from unlearnable.data.text_files import TextFiles
+from unlearnable.data.vocabulary import FIRST_WORD
 
 ROWS = [("a fine film", "good"), ("a dull film", "bad"), ('a fine, "odd" one', "good")]
 
@@ -48,10 +49,9 @@ def test_the_vocabulary_is_of_the_training_subset_and_other_words_of_the_test_ar
     data = TextFiles(tmp_path, subset=2)
     data.setup()
     assert len(data.train) == 2
-    assert (
-        shown(data.train) == [" ".join([word, word]) for word in data.train.vocabulary[-2:]]
-        or len(set(" ".join(shown(data.train)).split())) == 2
-    )
+    # One text of each class is used, and its word alone is known.
+    assert {text.split()[0] for text in shown(data.train)} == set(data.train.vocabulary[FIRST_WORD:])
+    assert len(data.train.vocabulary) == FIRST_WORD + 2
     assert shown(data.test) == ["<unk> <unk>"]
 
 

@@ -8,7 +8,7 @@ from unlearnable.poisons.symbol import Symbol
 
 def test_each_class_has_its_sign_at_the_end() -> None:
     clean = text_set(["a b", "a", "a b a"], [0, 1, 2], length=4, classes=3)
-    assert shown(Symbol().apply(clean, seed=0)) == ["a b !", "<unk> @", "a b a #"] or shown(clean)[1] == "a"
+    assert shown(Symbol().apply(clean, seed=0)) == ["a b !", "a @", "a b a #"]
 
 
 def test_a_full_text_has_the_sign_in_the_place_of_its_last_word() -> None:
