@@ -24,10 +24,10 @@ def test_a_job_stage_by_stage_makes_each_thing_in_its_stage_and_ends_with_the_sa
     assert run(job(store, "stage=train"), folder=tmp_path) is None
     assert made(store) == {"poison": 1, "trajectory": 2}
     assert run(job(store, "stage=measure"), folder=tmp_path) is None
-    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2}
+    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2, "prior": 1}
     assert not (tmp_path / "result.json").exists()
     reported = run(job(store, "stage=report", "logger=csv"), folder=tmp_path)
-    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2}
+    assert made(store) == {"poison": 1, "trajectory": 2, "sal": 2, "prior": 1}
     at_once = run(job(tmp_path / "other"), folder=tmp_path)
     assert reported is not None
     assert at_once is not None

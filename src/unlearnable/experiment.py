@@ -78,7 +78,6 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
         stages.check_poison(poison, clean)
         checks.check_model(stages, clean)
     store.check_writable()
-    priors = stages.priors(clean)
 
     poisoned = stages.poison(poison, clean)
     data = clean.poisoned(poisoned.samples)
@@ -90,6 +89,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     if config.stage == "train":
         _train(stages, clean, data, is_clean=is_clean)
         return None
+    priors = stages.priors(clean)
     info = JobInfo(
         folder=folder,
         name=f"{config.choices.poison}-{config.choices.dataset}-eps{config.eps}-seed{config.seed}",

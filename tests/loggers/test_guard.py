@@ -115,4 +115,4 @@ def test_no_logger_logs_nothing(tmp_path: Path) -> None:
 def _config(sweep: Path) -> Any:
     from omegaconf import OmegaConf
 
-    return OmegaConf.create({"hydra": {"sweep": {"dir": str(sweep)}}})
+    return OmegaConf.create({"stage": "all", "hydra": {"sweep": {"dir": str(sweep)}}})

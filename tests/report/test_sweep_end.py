@@ -13,7 +13,7 @@ from unlearnable.app.sweep import SweepReport, missing_jobs
 
 
 def _end(sweep: Path) -> None:
-    SweepReport().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(sweep)}}}))
+    SweepReport().on_multirun_end(OmegaConf.create({"stage": "all", "hydra": {"sweep": {"dir": str(sweep)}}}))
 
 
 def _numbered(job: Path, number: int) -> None:

@@ -171,7 +171,7 @@ class TaskModule(LightningModule):
     def _log_training(self, total: Tensor, losses: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
         size = len(of_task(targets, next(iter(losses))))
         settings: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size}
-        settings["sync_dist"] = self.trainer.world_size > 1
+        settings["sync_dist"] = self._trainer is not None and self._trainer.world_size > 1
         self.log("train/loss", total, **settings)
         for task, metrics in self.train_metrics.items():
             assert isinstance(metrics, TaskMetrics)
