@@ -138,7 +138,7 @@ def test_training_lowers_the_loss_of_every_task() -> None:
         objective = Objective({name: TaskLoss(task) for name, task in samples.tasks.items()}, samples.targets)
         net.eval()
         with torch.no_grad():
-            seen.append([objective(net(image), batch) for image in (batch.images, batch.images + noise(batch))])
+            seen.append([objective.on(net(image), batch) for image in (batch.images, batch.images + noise(batch))])
 
     made._learn = watched  # type: ignore[method-assign]
     made.apply(samples, seed=0)
