@@ -19,6 +19,9 @@ RUNS, CONFIGURATION = "runs.json", "configuration.json"
 #: Left out of `runs.json`; the last three follow from SAL and losses.
 _BULKY = ("config", "tasks", "reused", "geometric", "count_log", "equal_loss")
 
+#: Options of a data set that say where it lies on one machine.
+_PLACES = ("data_dir", "store_dir")
+
 
 def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
     """The jobs of sweeps, and the same over seeds.
@@ -62,7 +65,7 @@ def _rounded(value: Any) -> Any:
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
     """Without the folders of the machine that it ran on."""
     kept = {key: value for key, value in config.items() if key not in ("store", "logger")}
-    return {**kept, "dataset": {key: value for key, value in kept.get("dataset", {}).items() if key != "data_dir"}}
+    return {**kept, "dataset": {key: value for key, value in kept.get("dataset", {}).items() if key not in _PLACES}}
 
 
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:
