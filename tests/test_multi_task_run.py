@@ -82,6 +82,7 @@ def test_one_task_by_the_same_recipe_is_a_single_task_job(tmp_path: Path) -> Non
     assert "conflict" not in result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", [("poison=em_multi", "poison.max_rounds=1"), ("poison=dense_lsp",)])
 def test_noise_against_all_tasks_needs_no_class(tmp_path: Path, poison: tuple[str, ...]) -> None:
     result = job(tmp_path, *poison, tasks="[depth_euclidean,normal]")
@@ -90,6 +91,7 @@ def test_noise_against_all_tasks_needs_no_class(tmp_path: Path, poison: tuple[st
     assert (tmp_path / "job" / "preview.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_part_of_the_tasks_can_be_protected(tmp_path: Path) -> None:
     result = job(tmp_path, "poison=dense_lsp", "poison.tasks=[depth_euclidean]")
     assert list(result["tasks"]) == [*NAMES, "joint"]

@@ -53,6 +53,7 @@ def test_the_generator_makes_a_victim_s_steps_worse_for_clean_data() -> None:
     assert clean_loss_after_training(method.apply(clean, seed=0)) > clean_loss_after_training(random) + 0.02
 
 
+@pytest.mark.slow
 def test_at_its_radius_for_mnist_it_takes_accuracy_on_real_digits() -> None:
     train, test = real_digits()
     small = partial(tiny_resnet, width=8, stem_stride=2)
