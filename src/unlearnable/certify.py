@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from unlearnable.files import write_atomically
 from unlearnable.identity import code_of
 from unlearnable.options import number, whole
+from unlearnable.probing.weight_space import moved, neighbour
 from unlearnable.reopened import Job
 from unlearnable.results.reading import CERTIFICATE
 
@@ -94,26 +95,18 @@ def models_needed(*, quantile: float, shift: float) -> int:
 
 
 @torch.no_grad()
-def accuracy(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> float:
+def accuracy(net: Callable[[Tensor], Tensor], batches: Sequence[tuple[Tensor, Tensor]]) -> float:
     """Share of samples whose class the network, in eval mode, scores highest."""
     correct = sum((net(inputs).argmax(1) == labels).sum() for inputs, labels in batches)
     return float(correct) / sum(len(labels) for _, labels in batches)
 
 
-@torch.no_grad()
 def noisy_accuracies(
     net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], *, sigma: float, models: int, bar: Any = iter
 ) -> list[float]:
     """Accuracies of the network with N(0, σ²I) added to its parameters, `models` times; the network stays as it is."""
-    own = [parameter.clone() for parameter in net.parameters()]
-    draws, found = torch.Generator().manual_seed(0), []
-    for _ in bar(range(models)):
-        for parameter, value in zip(net.parameters(), own, strict=True):
-            parameter.copy_(value + sigma * torch.randn(value.shape, generator=draws).to(value.device))
-        found.append(accuracy(net, batches))
-    for parameter, value in zip(net.parameters(), own, strict=True):
-        parameter.copy_(value)
-    return found
+    draws = torch.Generator().manual_seed(0)
+    return [accuracy(moved(net, neighbour(net, sigma, draws)), batches) for _ in bar(range(models))]
 
 
 def recover(

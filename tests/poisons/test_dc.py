@@ -14,7 +14,7 @@ from tests._inputs import composed
 from unlearnable.data.samples import Samples
 from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.poisons.dc import DC
-from unlearnable.poisons.image.surrogate import loss_and_accuracy, train_surrogate
+from unlearnable.poisons.image.surrogate import loss_and_accuracy, train_checkpoints
 from unlearnable.poisons.image.unet import UNet
 from unlearnable.poisons.random import RandomNoise
 
@@ -64,7 +64,7 @@ def test_at_its_radius_for_mnist_it_takes_accuracy_on_real_digits() -> None:
     def accuracy_after_training(samples: Samples) -> float:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            net = train_surrogate(small, training_set(samples), epochs=8)
+            (net,) = train_checkpoints(small, training_set(samples), count=1, epochs=8)
         return loss_and_accuracy(net, training_set(test))[1]
 
     assert accuracy_after_training(train) > 0.93

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from unlearnable.poisons import flat
 from unlearnable.poisons.flat import TAU, Flat
-from unlearnable.poisons.image.weight_space import first_order_sal, layer_gradients
+from unlearnable.poisons.image import trained
+from unlearnable.probing.weight_space import first_order_sal, layer_gradients
 
 from ._asserts import interrupt_at
 from ._inputs import RADIUS, TinyNet, image_set, training_set
@@ -90,7 +91,7 @@ def test_check_points_take_turns_and_early_ones_can_be_left_out() -> None:
 def test_it_goes_on_after_the_last_finished_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean, method = image_set(), build("flat", rounds=3)
     whole = method.apply(clean, seed=0)
-    calls = interrupt_at(3, flat, "train_checkpoints", monkeypatch)
+    calls = interrupt_at(3, trained, "train_checkpoints", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         method.apply(clean, seed=0, work_dir=tmp_path)
     again = method.apply(clean, seed=0, work_dir=tmp_path)

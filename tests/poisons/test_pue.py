@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from unlearnable.poisons.em import EM
-from unlearnable.poisons.image.weight_space import neighbour
 from unlearnable.poisons.pue import PUE
+from unlearnable.probing.weight_space import neighbour
 
 from ._inputs import RADIUS, TinyNet, image_set, training_set
 

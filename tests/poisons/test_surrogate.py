@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from tests._inputs import seeded
 from unlearnable.data.modality.crop_flip import crop_and_flip
-from unlearnable.poisons.image.surrogate import train_surrogate
+from unlearnable.poisons.image.surrogate import train_checkpoints
 
 from ._inputs import TinyNet, image_set, training_set
 
@@ -41,6 +41,6 @@ def test_a_surrogate_learns_its_data(loss_on: Any) -> None:
     samples = image_set()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = train_surrogate(TinyNet, training_set(samples), epochs=60, batch_size=20)
+        (net,) = train_checkpoints(TinyNet, training_set(samples), count=1, epochs=60, batch_size=20)
     assert loss_on(net, samples) < 0.3
     assert not any(parameter.requires_grad for parameter in net.parameters())

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearnable.options import Number, number, switch, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb
-from unlearnable.poisons.image.budget import Norm, round_to_grid
+from unlearnable.options import Number, number, whole
+from unlearnable.poisons.image.base import Perturb
+from unlearnable.poisons.image.budget import round_to_grid
 from unlearnable.poisons.image.checkpoint import Checkpoint
 from unlearnable.poisons.image.descent import Objective, descend, random_start
-from unlearnable.poisons.image.surrogate import NetFactory, train_checkpoints
+from unlearnable.poisons.image.trained import TrainedPoison
 from unlearnable.poisons.image.training_set import TrainingSet
-from unlearnable.poisons.image.weight_space import Weights, first_order_sal, layer_gradients
+from unlearnable.probing.weight_space import Weights, first_order_sal, layer_gradients
 
 #: Added to SAL before its logarithm, as the geometric distance adds it: what SAL is resolved to.
 TAU = 1e-3
 
 
-class Flat(ImagePoison):
+class Flat(TrainedPoison):
     """Noise that lowers the surrogate's SAL: there shall be nothing to learn from in any layer, all along its training.
 
     A method of this project. EM lowers the training loss L, of which learnability is a consequence; this lowers
@@ -37,10 +38,6 @@ class Flat(ImagePoison):
     the images with their present noise (first: random noise), then every image's δ takes its steps.
 
     Args:
-        surrogate: Builds the network; called as `surrogate(num_classes=k)`.
-        radius: See `ImagePoison`.
-        norm: See `ImagePoison`.
-        fraction: See `ImagePoison`.
         eps: ε of SAL.
         sal_weight: λ, for the sum over layers divided by their number; 0 leaves the term out.
         alignment: μ, likewise.
@@ -49,19 +46,12 @@ class Flat(ImagePoison):
         step_size: Length of a step; None means a tenth of the radius.
         epochs: Epochs that a network is trained for.
         first_epoch: The first epoch whose check point counts; 1 takes all, `epochs` the last alone.
-        lr: Peak learning rate of the network.
-        crop: Padding of the random crop that it is trained with, in pixels; 0 for none.
-        flip: Whether it is trained with mirrored images too.
-        batch_size: See `ImagePoison`; the gradient by the weights is that of a batch's mean loss.
+        **options: See `TrainedPoison`; the gradient by the weights is that of the mean loss of `batch_size` images.
     """
 
     def __init__(
         self,
         *,
-        surrogate: NetFactory,
-        radius: Number,
-        norm: Norm = "linf",
-        fraction: Number | Sequence[int] = 1.0,
         eps: Number = 0.05,
         sal_weight: Number = 1.0,
         alignment: Number = 0.0,
@@ -70,26 +60,18 @@ class Flat(ImagePoison):
         step_size: Number | None = None,
         epochs: int = 4,
         first_epoch: int = 1,
-        lr: Number = 0.1,
-        crop: int = 0,
-        flip: bool = False,
-        batch_size: int = 256,
+        **options: Any,
     ) -> None:
-        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.surrogate = surrogate
+        super().__init__(epochs=epochs, **options)
         self.eps = number("eps", eps, above=0)
         self.sal_weight = number("sal_weight", sal_weight, at_least=0)
         self.alignment = number("alignment", alignment, at_least=0)
         self.rounds = whole("rounds", rounds)
         self.noise_steps = whole("noise_steps", noise_steps)
         self.step_size = self.radius / 10 if step_size is None else number("step_size", step_size, above=0)
-        self.epochs = whole("epochs", epochs)
         self.first_epoch = whole("first_epoch", first_epoch)
         if self.first_epoch > self.epochs:
             raise ValueError(f"`first_epoch` must be at most `epochs` = {self.epochs}; got {self.first_epoch}.")
-        self.lr = number("lr", lr, above=0)
-        self.crop = whole("crop", crop, at_least=0)
-        self.flip = switch("flip", flip)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Runs the rounds; a batch's noise is then looked up."""
@@ -101,15 +83,7 @@ class Flat(ImagePoison):
         for turn in data.bar(range(checkpoint.restore(), self.rounds), "Flat: rounds"):
             # A round's network does not depend on how many were drawn before it in this process.
             torch.manual_seed(data.stream("flat", "network", turn).initial_seed())
-            nets = train_checkpoints(
-                self.surrogate,
-                self._with_noise(data, noise, turn),
-                count=self.epochs - self.first_epoch + 1,
-                epochs=self.epochs,
-                lr=self.lr,
-                crop=self.crop,
-                flip=self.flip,
-            )
+            nets = self.networks(self._with_noise(data, noise, turn), self.epochs - self.first_epoch + 1)
             for batch in data.batches(self.batch_size):
                 found = descend(
                     batch.images,

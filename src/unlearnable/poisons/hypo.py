@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from unlearnable.options import Number, number, switch, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb
-from unlearnable.poisons.image.budget import Norm
+from unlearnable.options import Number, number, whole
+from unlearnable.poisons.image.base import Perturb
 from unlearnable.poisons.image.descent import descend
-from unlearnable.poisons.image.surrogate import NetFactory, train_surrogate
+from unlearnable.poisons.image.trained import TrainedPoison
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class Hypo(ImagePoison):
+class Hypo(TrainedPoison):
     """Hypocritical noise: makes the images look easier to a naturally trained network than they are.
 
     From `Better Safe Than Sorry: Preventing Delusive Adversaries with Adversarial Training
@@ -26,46 +25,27 @@ class Hypo(ImagePoison):
     within ℓ∞ 8/255. Of all methods here it is the mildest: in APBench's table a network trained on it keeps 70 %.
 
     Args:
-        surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: See `ImagePoison`.
-        norm: See `ImagePoison`.
-        fraction: See `ImagePoison`.
         steps: PGD steps.
         step_size: Length of a step; None means a fifth of the radius.
         epochs: Epochs that θ is trained for.
-        lr: Peak learning rate of θ.
-        crop: Padding of the random crop that θ is trained with, in pixels; 0 for none.
-        flip: Whether θ is trained with mirrored images too.
-        batch_size: See `ImagePoison`.
+        **options: See `TrainedPoison`.
     """
 
     def __init__(
         self,
         *,
-        surrogate: NetFactory,
-        radius: Number,
-        norm: Norm = "linf",
-        fraction: Number | Sequence[int] = 1.0,
         steps: int = 100,
         step_size: Number | None = None,
         epochs: int = 40,
-        lr: Number = 0.1,
-        crop: int = 0,
-        flip: bool = False,
-        batch_size: int = 256,
+        **options: Any,
     ) -> None:
-        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.surrogate = surrogate
+        super().__init__(epochs=epochs, **options)
         self.steps = whole("steps", steps)
         self.step_size = self.radius / 5 if step_size is None else number("step_size", step_size, above=0)
-        self.epochs = whole("epochs", epochs)
-        self.lr = number("lr", lr, above=0)
-        self.crop = whole("crop", crop, at_least=0)
-        self.flip = switch("flip", flip)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains the network; the noise of each batch is then made independently."""
-        net = train_surrogate(self.surrogate, data, epochs=self.epochs, lr=self.lr, crop=self.crop, flip=self.flip)
+        (net,) = self.networks(data)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001
             return descend(

@@ -12,7 +12,7 @@ from typing_extensions import override
 from unlearnable.options import Number, number, whole
 from unlearnable.poisons.em import EM
 from unlearnable.poisons.image.descent import Objective
-from unlearnable.poisons.image.weight_space import moved, neighbour
+from unlearnable.probing.weight_space import moved, neighbour
 
 #: From one standard deviation to the next.
 _STEP = 0.05

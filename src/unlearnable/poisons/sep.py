@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from unlearnable.options import Number, number, switch, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb
-from unlearnable.poisons.image.budget import Norm
+from unlearnable.options import Number, number, whole
+from unlearnable.poisons.image.base import Perturb
 from unlearnable.poisons.image.descent import descend
-from unlearnable.poisons.image.surrogate import NetFactory, train_checkpoints
+from unlearnable.poisons.image.trained import TrainedPoison
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
 
-class SEP(ImagePoison):
+class SEP(TrainedPoison):
     """Self-ensemble protection: adversarial noise towards another class that a whole training would take for it.
 
     From `Self-Ensemble Protection: Training Checkpoints Are Good Data Protectors <https://arxiv.org/abs/2211.12005>`_
@@ -26,64 +25,37 @@ class SEP(ImagePoison):
     in turn instead.
 
     Args:
-        surrogate: Builds the network; called as `surrogate(num_classes=k)`.
-        radius: See `ImagePoison`.
-        norm: See `ImagePoison`.
-        fraction: See `ImagePoison`.
         steps: Steps of descent.
         step_size: Length of a step; None means an eighth of the radius, 1/255 for 8/255, and more where steps are so
             few that the noise would not get to its bound.
         epochs: Epochs that the network is trained for.
         checkpoints: The network at the end of each of the last so many epochs.
-        lr: Peak learning rate.
-        crop: Padding of the random crop that the network is trained with, in pixels; 0 for none.
-        flip: Whether it is trained with mirrored images too.
-        batch_size: See `ImagePoison`.
+        **options: See `TrainedPoison`.
     """
 
     def __init__(
         self,
         *,
-        surrogate: NetFactory,
-        radius: Number,
-        norm: Norm = "linf",
-        fraction: Number | Sequence[int] = 1.0,
         steps: int = 30,
         step_size: Number | None = None,
         epochs: int = 30,
         checkpoints: int | None = None,
-        lr: Number = 0.1,
-        crop: int = 0,
-        flip: bool = False,
-        batch_size: int = 256,
+        **options: Any,
     ) -> None:
-        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.surrogate = surrogate
+        super().__init__(epochs=epochs, **options)
         self.steps = whole("steps", steps)
         self.step_size = (
             self.radius / min(8, max(1, self.steps / 2))
             if step_size is None
             else number("step_size", step_size, above=0)
         )
-        self.epochs = whole("epochs", epochs)
         self.checkpoints = self.epochs if checkpoints is None else whole("checkpoints", checkpoints)
         if self.checkpoints > self.epochs:
             raise ValueError(f"`checkpoints` must be at most `epochs` = {self.epochs}; got {self.checkpoints}.")
-        self.lr = number("lr", lr, above=0)
-        self.crop = whole("crop", crop, at_least=0)
-        self.flip = switch("flip", flip)
 
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains the network; each batch is then attacked by itself, on all check points."""
-        nets = train_checkpoints(
-            self.surrogate,
-            data,
-            count=self.checkpoints,
-            epochs=self.epochs,
-            lr=self.lr,
-            crop=self.crop,
-            flip=self.flip,
-        )
+        nets = self.networks(data, self.checkpoints)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001
             goal = (batch.labels + data.num_classes // 2) % data.num_classes

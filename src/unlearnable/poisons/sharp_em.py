@@ -12,7 +12,7 @@ from typing_extensions import override
 from unlearnable.options import Number, number
 from unlearnable.poisons.em import EM
 from unlearnable.poisons.image.descent import Objective
-from unlearnable.poisons.image.weight_space import moved, worst_point
+from unlearnable.probing.weight_space import moved, worst_point
 
 
 class SharpEM(EM):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -14,14 +15,13 @@ from unlearnable import seeding
 from unlearnable.data.modality.crop_flip import crop_and_flip
 from unlearnable.data.samples import Samples
 from unlearnable.options import Number, number, switch, whole
-from unlearnable.poisons.image.base import ImagePoison, Perturb
-from unlearnable.poisons.image.budget import Norm
+from unlearnable.poisons.image.base import Perturb
 from unlearnable.poisons.image.descent import descend, gaussian_start
-from unlearnable.poisons.image.surrogate import NetFactory, train_checkpoints
+from unlearnable.poisons.image.trained import TrainedPoison
 from unlearnable.poisons.image.training_set import Batch, TrainingSet, classes_of
 
 
-class TAP(ImagePoison):
+class TAP(TrainedPoison):
     """Adversarial examples as training data: the images carry the features of another class under their own label.
 
     From `Adversarial Examples Make Strong Poisons <https://arxiv.org/abs/2106.10807>`_ (Fowl et al., NeurIPS 2021).
@@ -39,10 +39,6 @@ class TAP(ImagePoison):
     Protection <https://arxiv.org/abs/2211.12005>`_ (Chen et al., ICLR 2023). docs/results.md has the figures.
 
     Args:
-        surrogate: Builds the network θ; called as `surrogate(num_classes=k)`.
-        radius: See `ImagePoison`.
-        norm: See `ImagePoison`.
-        fraction: See `ImagePoison`.
         targeted: Towards g(y), or away from y.
         targets: g: one number s for y + s mod K, or the K targets as a list.
         steps: PGD steps; the paper's are 250.
@@ -50,34 +46,23 @@ class TAP(ImagePoison):
             to nothing must be long, or the noise never gets to its bound.
         epochs: Epochs that θ is trained for.
         checkpoints: θ at the end of each of the last so many epochs: they take turns, one a step, at no further cost.
-        lr: Peak learning rate of θ.
-        crop: Padding of t's random crop, in pixels; 0 for none. θ is trained with t too.
-        flip: Whether t mirrors images at random.
         expectation: Whether the attack is on t(x + δ), or on x + δ as it is; θ is trained with t either way.
-        batch_size: See `ImagePoison`.
+        **options: See `TrainedPoison`; `crop` and `flip` are t's, and θ is trained with t too.
     """
 
     def __init__(
         self,
         *,
-        surrogate: NetFactory,
-        radius: Number,
-        norm: Norm = "linf",
-        fraction: Number | Sequence[int] = 1.0,
         targeted: bool = True,
         targets: int | Sequence[int] = 3,
         steps: int = 250,
         step_size: Number | None = None,
         epochs: int = 40,
         checkpoints: int = 1,
-        lr: Number = 0.1,
-        crop: int = 0,
-        flip: bool = False,
         expectation: bool = True,
-        batch_size: int = 256,
+        **options: Any,
     ) -> None:
-        super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
-        self.surrogate = surrogate
+        super().__init__(epochs=epochs, **options)
         self.targeted = switch("targeted", targeted)
         self.targets = (
             [whole("targets", target, at_least=0) for target in targets]
@@ -90,13 +75,9 @@ class TAP(ImagePoison):
             if step_size is None
             else number("step_size", step_size, above=0)
         )
-        self.epochs = whole("epochs", epochs)
         self.checkpoints = whole("checkpoints", checkpoints)
         if self.checkpoints > self.epochs:
             raise ValueError(f"`checkpoints` must be at most `epochs` = {self.epochs}; got {self.checkpoints}.")
-        self.lr = number("lr", lr, above=0)
-        self.crop = whole("crop", crop, at_least=0)
-        self.flip = switch("flip", flip)
         self.expectation = switch("expectation", expectation)
 
     @override
@@ -108,15 +89,7 @@ class TAP(ImagePoison):
     def prepare(self, data: TrainingSet) -> Perturb:
         """Trains the networks; each batch is then attacked by itself."""
         target_of = self.target_map(data.num_classes).to(data.device)
-        nets = train_checkpoints(
-            self.surrogate,
-            data,
-            count=self.checkpoints,
-            epochs=self.epochs,
-            lr=self.lr,
-            crop=self.crop,
-            flip=self.flip,
-        )
+        nets = self.networks(data, self.checkpoints)
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:
             goal = target_of[batch.labels] if self.targeted else batch.labels

@@ -34,32 +34,6 @@ def make_fabric(device: torch.device) -> Any:
     return Fabric(accelerator="gpu" if device.type == "cuda" else device.type, devices=devices)
 
 
-def train_surrogate(
-    factory: NetFactory,
-    data: TrainingSet,
-    *,
-    epochs: int,
-    lr: float = 0.1,
-    batch_size: int = 128,
-    weight_decay: float = 5e-4,
-    crop: int = 0,
-    flip: bool = False,
-) -> nn.Module:
-    """Trains a network on the clean data; see `train_checkpoints`, of which it is the last."""
-    (net,) = train_checkpoints(
-        factory,
-        data,
-        count=1,
-        epochs=epochs,
-        lr=lr,
-        batch_size=batch_size,
-        weight_decay=weight_decay,
-        crop=crop,
-        flip=flip,
-    )
-    return net
-
-
 def train_checkpoints(
     factory: NetFactory,
     data: TrainingSet,

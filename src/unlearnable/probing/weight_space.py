@@ -1,4 +1,4 @@
-"""The surrogate away from its own weights: its worst point near by, its first-order SAL, and random neighbours."""
+"""A network away from its own weights: its worst point near by, its first-order SAL, and random neighbours."""
 
 from __future__ import annotations
 

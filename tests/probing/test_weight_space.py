@@ -7,8 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from tests.poisons._inputs import TinyNet, image_set
 from unlearnable.measures.sal.measure import measure_sal
-from unlearnable.poisons.image.weight_space import (
+from unlearnable.probing.layers import select_layers
+from unlearnable.probing.weight_space import (
     first_order_sal,
     layer_gradients,
     layer_weights,
@@ -16,9 +18,6 @@ from unlearnable.poisons.image.weight_space import (
     neighbour,
     worst_point,
 )
-from unlearnable.probing.layers import select_layers
-
-from ._inputs import TinyNet, image_set
 
 
 def problem() -> tuple[TinyNet, Tensor, Tensor]:
