@@ -21,6 +21,8 @@ from unlearnable.report.style import CLEAN_COLOUR, DIVERGING, Look
 
 #: Width in inches of a text column and of a page in the usual templates.
 COLUMN, PAGE = 3.4, 6.9
+#: Characters of titles for which a page has room, side by side.
+TITLES = 80
 
 _STYLE: Mapping[str, Any] = {
     "font.size": 8,
@@ -84,6 +86,8 @@ def draw(charts: Sequence[Chart], *, columns: int = 0) -> Figure:
             axes.set_axis_off()
             continue
         _draw(axes, charts[place], first_column=place % columns == 0, last_row=place + columns >= len(charts))
+        if len(axes.get_title()) > TITLES / columns:  # else it runs into its neighbour's
+            axes.set_title(axes.get_title().replace(", ", "\n", 1))
     heat = charts[-1].heat
     if heat is not None:
         shared = len(charts) > 1
