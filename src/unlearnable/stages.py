@@ -138,8 +138,9 @@ class Stages:
 
         def make(folder: Path) -> None:
             log.info("judging what can be predicted without an input")
+            splits = [data.modality.targets(split.inputs, split.targets) for split in (data.train, data.test)]
             found = {
-                name: judge_priors(task, of_task(data.train.targets, name), of_task(data.test.targets, name))
+                name: judge_priors(task, *(of_task(targets, name) for targets in splits))
                 for name, task in data.tasks.items()
             }
             write_atomically(folder / _PRIORS, json.dumps(found))
