@@ -20,5 +20,12 @@ class TinyGPT(TinyTransformer):
 
     @override
     def forward(self, inputs: Any) -> Float[Tensor, "n l k"]:
-        """Scores of each word's successor, for a batch of token ids `[n, l]` with the mask of what is no padding."""
-        return self.head(self.features(inputs, causal=True))
+        """Scores of each word's successor, for a batch of token ids `[n, l]` with the mask of what is no padding.
+
+        Padding has scores of 0: most of a batch is padding, and the head is most of the work.
+        """
+        x, mask = self.features(inputs, causal=True), inputs["mask"]
+        found = self.head(x[mask])
+        scores = found.new_zeros(*mask.shape, self.head.out_features)
+        scores[mask] = found
+        return scores

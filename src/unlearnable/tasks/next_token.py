@@ -45,8 +45,8 @@ class NextToken(Task):
                 f"Next-token prediction takes scores of all {self.channels} tokens at each token of a text, of shape "
                 f"{(*target.shape, self.channels)}; the network gives {tuple(output.shape)}. Use model=tiny_gpt."
             )
-        total = F.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=-1, reduction="sum")
-        return total / self.weight(target).clamp_min(1)
+        known = self.known(target)  # the others, most of a batch of short texts, take as long
+        return F.cross_entropy(output[known], target[known], reduction="sum") / known.sum().clamp_min(1)
 
     @override
     def weight(self, target: Int64[Tensor, "n l"]) -> Int64[Tensor, ""]:
