@@ -28,6 +28,7 @@ NEEDED = {
         "poison.max_rounds=1",
     ),
     "mtl_ue": ("poison.epochs=1", "poison.width=4"),
+    "hf": ("dataset=reviews", "poison=symbol", "model.name=gpt2"),
     "timm": ("model.name=test_resnet",),
     "tiny_gpt": ("dataset=reviews", "poison=symbol", "task=next_token"),
     "tiny_transformer": ("dataset=reviews", "poison=symbol"),

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.samples import Inputs, Samples, Targets
+from unlearnable.data.tokenizer import Tokenizer
 from unlearnable.data.vocabulary import decode
 from unlearnable.files import whole_file, write_atomically
 from unlearnable.options import Number, whole
@@ -33,6 +34,7 @@ class Tokens(Modality):
 
     Args:
         length: Words a text; longer ones are cut, shorter ones padded at the end.
+        tokenizer: What split the texts, if it was a language model's: a network of that model needs its ids.
 
     Raises:
         ValueError: if `length` is no whole number from 2.
@@ -40,13 +42,14 @@ class Tokens(Modality):
 
     name = "tokens"
 
-    def __init__(self, *, length: Number = 64) -> None:
+    def __init__(self, *, length: Number = 64, tokenizer: Tokenizer | None = None) -> None:
         self.length = whole("dataset.length", length, at_least=2, what="a number of words")
+        self.tokenizer = tokenizer
 
     @property
     @override
     def protocol(self) -> dict[str, Any]:
-        return {"length": self.length}
+        return {"length": self.length} | ({"tokenizer": self.tokenizer.digest} if self.tokenizer else {})
 
     @override
     def check(self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None) -> None:
@@ -79,7 +82,8 @@ class Tokens(Modality):
                 f"The data are texts, and {getattr(made, '__name__', made)} is no network for texts: it takes no "
                 "`vocabulary` and `length`. Use model=tiny_transformer, or tiny_gpt with task=next_token."
             )
-        return partial(factory, vocabulary=len(train.vocabulary), length=self.length)
+        known = {"tokens": self.tokenizer.ids(train.vocabulary)} if self.tokenizer and "tokens" in takes else {}
+        return partial(factory, vocabulary=len(train.vocabulary), length=self.length, **known)
 
     @override
     def to_model(self, inputs: Inputs) -> dict[str, Int64[Tensor, "n l"] | Bool[Tensor, "n l"]]:
