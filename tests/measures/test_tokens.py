@@ -104,6 +104,19 @@ def test_other_measures_weight_by_tokens_too(net: nn.Module) -> None:
     assert losses == pytest.approx(np.array([float(plain(net).detach())]), rel=1e-4)
 
 
+def test_curvature_through_causal_attention_is_the_gradients_change(net: nn.Module) -> None:
+    layer = next(layer for layer in select_layers(net) if layer.name == "blocks.0.attn.qkv")
+    vector = torch.randn(layer.size, generator=seeded(2))
+
+    def gradient(step: float) -> Tensor:
+        with layer.at(layer.shaped(layer.vector() + step * vector)):
+            return torch.autograd.grad(plain(net), layer.parameters)[0].flatten()
+
+    with probing(net, LOSS, batches(8), [layer], replaying=False) as probe:
+        found = probe.hessian_product(layer, vector)
+    torch.testing.assert_close(found, (gradient(1e-2) - gradient(-1e-2)) / 2e-2, rtol=0.02, atol=2e-4)
+
+
 def test_a_probe_without_a_token_to_predict_has_loss_zero(net: nn.Module) -> None:
     nothing = Batches(SAMPLES.select(torch.arange(16, 24)), TOKENS, 8)
     assert measure_sal(net, LOSS, nothing, steps=1, layers=["head"]).values.tolist() == [0.0]

@@ -53,16 +53,9 @@ class Tokenizer:
             raise FileNotFoundError(
                 f"`dataset.tokenizer` must name a local folder with one of {', '.join(FILES)}; {self.folder} {there}."
             )
+        auto = load_transformers("`dataset.tokenizer`").AutoTokenizer
         try:
-            from transformers import AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "`dataset.tokenizer` needs transformers, which is not installed: pip install 'unlearnable[hf]'."
-            ) from error
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                self.folder, local_files_only=True, trust_remote_code=False
-            )
+            self._tokenizer: Any = auto.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # each class of tokenizers has errors of its own
             raise ValueError(f"`dataset.tokenizer`: {self.folder} cannot be read as a tokenizer ({error}).") from error
 
@@ -98,3 +91,23 @@ class Tokenizer:
         bare = own(_PROBE, add_special_tokens=False)["input_ids"]
         start = next((place for place in range(len(whole)) if whole[place : place + len(bare)] == bare), 0)
         return TokenIds(tuple(ids), padding, tuple(whole[:start]), tuple(whole[start + len(bare) :]))
+
+
+def load_transformers(what: str) -> Any:
+    """The library, which takes seconds to load, made to say no more than what is wrong.
+
+    Args:
+        what: What needs it, for the message.
+
+    Raises:
+        ModuleNotFoundError: if it is not installed.
+    """
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{what} needs transformers, which is not installed: pip install 'unlearnable[hf]'."
+        ) from error
+    transformers.logging.set_verbosity_error()  # it tells of new heads, and of ids that are not used here
+    transformers.logging.disable_progress_bar()
+    return transformers

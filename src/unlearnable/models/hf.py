@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from unlearnable.data.tokenizer import FILES, TokenIds
+from unlearnable.data.tokenizer import FILES, TokenIds, load_transformers
 from unlearnable.data.vocabulary import PAD
 from unlearnable.options import Number, whole
 from unlearnable.tasks import NextToken
@@ -110,7 +110,7 @@ def hf_model(
         FileNotFoundError: if the folder has no model.
         ModuleNotFoundError: if transformers is not installed.
     """
-    transformers = _transformers()
+    transformers = load_transformers("model=hf")
     if (path is None) == (name is None):
         raise ValueError(
             "model=hf takes either model.path, a local folder with config.json and safetensors, or model.name, an "
@@ -225,14 +225,3 @@ def _check(net: HuggingFace, vocabulary: int, length: int, what: str) -> None:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "model=hf comes from transformers, which is not installed: pip install 'unlearnable[hf]'."
-        ) from error
-    transformers.logging.set_verbosity_error()  # it tells of new heads, and of ids that are not used here
-    return transformers
