@@ -28,7 +28,8 @@ def options(group: str) -> list[str]:
 def chosen(*overrides: str) -> DictConfig:
     """The configuration of these overrides, with something for every value that the user must give."""
     of_texts = any(override in ("dataset=reviews", "dataset=sst2", "dataset=text") for override in overrides)
-    config = composed(*overrides, *(["poison=clean"] if of_texts else []))  # the default poison is for images
+    named = ["model.name=gpt2"] if "model=hf" in overrides else []
+    config = composed(*overrides, *named, *(["poison=clean"] if of_texts else []))  # the default poison is for images
     for missing in sorted(OmegaConf.missing_keys(config)):
         OmegaConf.update(config, missing, CHOSEN[missing.rsplit(".", 1)[-1]])
     return config

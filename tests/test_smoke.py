@@ -28,7 +28,9 @@ NEEDED = {
         "poison.max_rounds=1",
     ),
     "mtl_ue": ("poison.epochs=1", "poison.width=4"),
+    "hf": ("dataset=reviews", "poison=symbol", "model.name=gpt2"),
     "timm": ("model.name=test_resnet",),
+    "tiny_gpt": ("dataset=reviews", "poison=symbol", "task=next_token"),
     "tiny_transformer": ("dataset=reviews", "poison=symbol"),
     **dict.fromkeys(TEXT_POISONS, ("dataset=reviews", "model=tiny_transformer", "sal.samples=20", "steps=1")),
 }

@@ -9,10 +9,11 @@ import pytest
 
 from tests._inputs import composed
 from tests.test_bad_input import message_of
-from unlearnable.experiment import run
+from unlearnable.experiment import load_data, run
 from unlearnable.report.build import build, read
 
 TEXT = ("dataset=reviews", "model=tiny_transformer")
+LANGUAGE = ("dataset=reviews", "model=tiny_gpt", "task=next_token")
 
 
 def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> None:
@@ -31,6 +32,28 @@ def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> N
     shown = page.read_text(encoding="utf-8")
     assert "[+@]" in shown
     assert "% of the words" in shown
+
+
+def test_next_tokens_of_poisoned_texts_are_learnt_and_judged(tmp_path: Path) -> None:
+    (job := tmp_path / "0-regtext").mkdir()
+    short = ("sal.samples=20", "steps=1", "trainer.max_epochs=1", "dataset.length=24", "poison=regtext")
+    overrides = ("logger=none", *short, f"store.dir={tmp_path}/store")
+    result = run(composed("experiment=smoke", *LANGUAGE, *overrides), folder=job)
+    assert (result["task"], result["metric"], result["higher_is_better"]) == ("next_token", "perplexity", False)
+    assert 1 < result["prior"] < len(load_data(composed(*LANGUAGE)).train.vocabulary)
+    assert result["test"].keys() == {"perplexity", "token_acc"}
+    assert result["test_metric"] == result["test"]["perplexity"] > 1
+    assert len(result["layers"]) == 10
+    assert all(math.isfinite(value) for row in result["sal"] for value in row)
+    records, cells = read([tmp_path])
+    page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")
+    assert "perplexity" in page.read_text(encoding="utf-8")
+
+
+def test_networks_and_tasks_of_another_kind_are_refused(tmp_path: Path) -> None:
+    assert "use dataset=reviews, sst2 or text" in message_of(tmp_path, "task=next_token", "poison=lsp")
+    assert "Use model=tiny_gpt" in message_of(tmp_path, *TEXT, "task=next_token", "poison=symbol")
+    assert "is for task=next_token" in message_of(tmp_path, "dataset=reviews", "model=tiny_gpt", "poison=symbol")
 
 
 @pytest.mark.parametrize("poison", ["em", "lsp", "ops"])

@@ -169,11 +169,12 @@ def _reference(stages: Stages) -> str:
 
 
 def load_data(config: DictConfig) -> DataModule:
-    """The clean data, loaded; what its configuration holds for other groups is left out."""
+    """The clean data, loaded, for the task; what their configuration holds for other groups is left out."""
     source = {key: value for key, value in config.dataset.items() if key not in _ASKED_OF_OTHERS}
     data: DataModule = instantiate(source, seed=config.seed)
     data.setup()
-    return data
+    predicts = config.task.get("predicts")
+    return data if predicts is None else data.predicting(predicts)
 
 
 def load_poison(config: DictConfig) -> Poison:

@@ -29,7 +29,7 @@ from unlearnable.identity import code_of, plain
 from unlearnable.measures.base import Measure
 from unlearnable.models.judging import judge_priors
 from unlearnable.poisons.base import Poison
-from unlearnable.store import Entry, Store, file_digest
+from unlearnable.store import Entry, Store, content_digest, file_digest
 from unlearnable.tasks import of_task
 
 if TYPE_CHECKING:
@@ -138,8 +138,9 @@ class Stages:
 
         def make(folder: Path) -> None:
             log.info("judging what can be predicted without an input")
+            splits = [data.modality.targets(split.inputs, split.targets) for split in (data.train, data.test)]
             found = {
-                name: judge_priors(task, of_task(data.train.targets, name), of_task(data.test.targets, name))
+                name: judge_priors(task, *(of_task(targets, name) for targets in splits))
                 for name, task in data.tasks.items()
             }
             write_atomically(folder / _PRIORS, json.dumps(found))
@@ -232,13 +233,16 @@ class Stages:
         }
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
-        pretrained = config.model.pretrained and Path(config.model.pretrained).expanduser()
+        weights = {name: config.model.get(name) for name in ("pretrained", "path")}  # `path`: of model=hf
         return {
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
             "tasks": repr(data.tasks),
             "protocol": data.protocol,
-            "model": {**plain(config.model), "pretrained": pretrained and file_digest(pretrained)},
+            "model": {
+                **plain(config.model),
+                **{name: content_digest(Path(path).expanduser()) for name, path in weights.items() if path},
+            },
             "task": plain(config.task),
             "defense": plain(config.defense),
             "trainer": trainer,

@@ -306,6 +306,14 @@ def _seconds_so_far(partial: Path) -> float:
 _HASHED: dict[tuple[int, int, int, int], str] = {}
 
 
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file's content, or over the names and contents of the files that lie in a folder."""
+    if path.is_file():
+        return file_digest(path)
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    return hashlib.sha256("".join(file.name + file_digest(file) for file in files).encode()).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, read once a process as long as its size and time of change stay what they were."""
     stat = path.stat()

@@ -19,7 +19,7 @@ from unlearnable.probing.layers import select_layers
 
 NAMES = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 #: Those that take images.
-OF_IMAGES = [name for name in NAMES if name != "tiny_transformer"]
+OF_IMAGES = [name for name in NAMES if name not in ("hf", "tiny_gpt", "tiny_transformer")]
 #: Convolution and linear weights (attention's in-projections with them) of each architecture.
 LAYERS = {
     "densenet121": 121,

@@ -120,6 +120,7 @@ def test_matrices_that_are_left_out_are_named_in_one_warning() -> None:
     assert "leave out `experts`, `lstm.weight_ih_l0`, `lstm.weight_hh_l0`: " in str(warning.message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        assert names(Mixture()) == ["head"]  # named already
         assert names(Mixture(), ["lstm.weight_*", "head"]) == ["lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"]
 
 

@@ -89,6 +89,7 @@ class Batches(Sequence[Any]):
         rows = torch.arange(place * self.batch_size, min((place + 1) * self.batch_size, len(self.samples)))
         inputs, targets = self.samples[rows]
         inputs = self.modality.to_model(inputs)
+        targets = self.modality.targets(inputs, targets)
         return inputs if self.change is None else self.change(inputs), targets
 
     def __len__(self) -> int:
@@ -136,4 +137,5 @@ class LoaderBatches:
             if self.augment:
                 stream = seeding.generator("cpu", self.seed, number, place)
                 inputs, targets = self.modality.augment(inputs, targets, self.tasks, generator=stream)
-            yield self.modality.to_model(inputs), targets
+            inputs = self.modality.to_model(inputs)
+            yield inputs, self.modality.targets(inputs, targets)

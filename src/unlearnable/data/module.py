@@ -114,8 +114,9 @@ class DataModule(LightningDataModule, ABC):
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """What the targets are for, by name."""
-        return self.train.tasks
+        """What a model is trained for, by name: what the stored targets are for, unless `predicting` was asked for."""
+        own = self.modality.own_task
+        return self.train.tasks if own is None else {own.name: own}
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -126,6 +127,18 @@ class DataModule(LightningDataModule, ABC):
             "drop_last": self.drop_last,
             "modality": {"name": self.modality.name, **self.modality.protocol},
         }
+
+    def predicting(self, task: str) -> DataModule:
+        """This module for a task whose targets are made of the inputs, poisoned ones too, such as `next_token`.
+
+        The samples keep their stored targets, which poisons and stratified selections go by.
+
+        Raises:
+            ValueError: if the data have no such task.
+        """
+        other = copy.copy(self)
+        other.modality = self.modality.predicting(task, self.train)
+        return other
 
     def poisoned(self, train: Samples) -> DataModule:
         """This module with another training set, and everything else the same."""
@@ -239,7 +252,8 @@ class DataModule(LightningDataModule, ABC):
             own = (trainer.global_rank + 1,) if trainer.global_rank else ()  # each rank augments in its own way
             stream = seeding.generator(device, self.seed, trainer.current_epoch, trainer.fit_loop.batch_idx + 1, *own)
             inputs, targets = self.modality.augment(inputs, targets, self.tasks, generator=stream)
-        return self.modality.to_model(inputs), targets
+        inputs = self.modality.to_model(inputs)
+        return inputs, self.modality.targets(inputs, targets)
 
 
 class ImageDataModule(DataModule):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Int64
@@ -13,6 +14,7 @@ from typing_extensions import override
 from unlearnable.data.modality.tokens import Tokens
 from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples, stratified
+from unlearnable.data.tokenizer import Tokenizer
 from unlearnable.data.vocabulary import FIRST_WORD, build_vocabulary, encode, words_of
 from unlearnable.options import Number, whole
 
@@ -27,13 +29,23 @@ class TextDataModule(DataModule):
     Args:
         length: See `Tokens`.
         vocabulary: Most entries of the vocabulary, with padding, the unknown and 32 signs.
+        tokenizer: A language model's folder, whose tokenizer splits the texts: all its tokens that the training texts
+            have are in the vocabulary. None splits into words.
         **options: See `DataModule`; `modality` is set.
     """
 
-    def __init__(self, *, length: Number = 64, vocabulary: Number = 20000, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        length: Number = 64,
+        vocabulary: Number = 20000,
+        tokenizer: str | Path | None = None,
+        **options: Any,
+    ) -> None:
         self.vocabulary = whole("dataset.vocabulary", vocabulary, at_least=FIRST_WORD + 1, what="a number of words")
-        tokens = Tokens(length=length)
+        tokens = Tokens(length=length, tokenizer=None if tokenizer is None else Tokenizer(tokenizer))
         self.length = tokens.length
+        self.split: Callable[[str], list[str]] = words_of if tokens.tokenizer is None else tokens.tokenizer.split
         super().__init__(modality=tokens, **options)
 
     @abstractmethod
@@ -49,10 +61,11 @@ class TextDataModule(DataModule):
             raise ValueError(
                 f"All {len(train[1])} training texts are of class {int(train[1][0])}: there is nothing to tell apart."
             )
-        words = [words_of(text) for text in train[0]]
-        vocabulary = build_vocabulary(words, most=self.vocabulary)
+        words = [self.split(text) for text in train[0]]
+        least = 2 if self.split is words_of else 1  # a pretrained network knows what occurs once
+        vocabulary = build_vocabulary(words, most=self.vocabulary, least=least)
         return self._encoded(words, train[1], vocabulary, "training"), self._encoded(
-            [words_of(text) for text in test[0]], test[1], vocabulary, "test"
+            [self.split(text) for text in test[0]], test[1], vocabulary, "test"
         )
 
     def _encoded(

@@ -18,7 +18,6 @@ SIGNS = tuple(string.punctuation)
 #: The id of the first word.
 FIRST_WORD = 2 + len(SIGNS)
 
-_LEAST = 2  # a rarer word has no id of its own: the row of <unk> is learnt from such words
 _WORD = re.compile(r"'?\w+(?:[-']\w+)*|[^\w\s]")
 
 
@@ -27,16 +26,17 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
+def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int, least: int = 2) -> tuple[str, ...]:
     """The word of each id: padding, the unknown, the signs, then what occurs twice or more, the most frequent first.
 
     Args:
         texts: The words of each training text.
         most: Most entries; the rarest words are left out beyond it.
+        least: How often a word must occur to have an id of its own: the row of <unk> is learnt from rarer ones.
     """
     counts = Counter(word for words in texts for word in words)
     fixed = ("<pad>", "<unk>", *SIGNS)
-    found = [word for word, count in counts.items() if count >= _LEAST and word not in fixed]
+    found = [word for word, count in counts.items() if count >= least and word not in fixed]
     found.sort(key=lambda word: (-counts[word], word))
     return (*fixed, *found[: most - len(fixed)])
 

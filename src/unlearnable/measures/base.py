@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unlearnable.files import finite
 from unlearnable.options import Number, whole
 
-#: Mean loss of a batch from (outputs, targets).
+#: Mean loss of a batch from (outputs, targets). One that is not a mean over samples has a method `batch_weight(targets)`.
 Loss = Callable[[Any, Any], Tensor]
 
 

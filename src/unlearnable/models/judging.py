@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from unlearnable.tasks import Task
 
 _BATCH = 256
+_ROOM = 2**24  # predicted values a batch: a vocabulary at each word of a text is many
 
 
 class TaskMetrics(nn.Module):
@@ -58,7 +59,7 @@ def judge_priors(task: Task, train: Tensor, test: Tensor) -> dict[str, dict[str,
     found: dict[str, dict[str, float]] = {}
     for name, predicted in task.priors(train).items() if task.known(train).any() else ():
         metrics = TaskMetrics(task)
-        for target in test.split(_BATCH):
+        for target in test.split(max(1, min(_BATCH, _ROOM // predicted.numel()))):
             metrics.update(predicted.expand(len(target), *predicted.shape[1:]), target)
         found[name] = {metric: float(value) for metric, value in metrics.compute().items()}
     return found

@@ -169,8 +169,11 @@ class TaskModule(LightningModule):
         return outputs, {task: loss(outputs, targets) for task, loss in self._task_losses.items()}
 
     def _log_training(self, total: Tensor, losses: Mapping[str, Tensor], outputs: Any, targets: Any) -> None:
-        size = len(of_task(targets, next(iter(losses))))
-        settings: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size}
+        first = next(iter(losses))
+        size = len(of_task(targets, first))
+        # Means over the epoch weight batches as the loss does; with several tasks, whose losses differ in it, by samples.
+        weight = self.tasks[first].weight(of_task(targets, first)) if len(losses) == 1 else size
+        settings: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": weight}
         settings["sync_dist"] = self._trainer is not None and self._trainer.world_size > 1
         self.log("train/loss", total, **settings)
         for task, metrics in self.train_metrics.items():
@@ -235,19 +238,23 @@ class TaskModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
 
-def single_task(backbone: Backbone, data_tasks: Mapping[str, Task], **options: Any) -> TaskModule:
+def single_task(
+    backbone: Backbone, data_tasks: Mapping[str, Task], *, predicts: str | None = None, **options: Any
+) -> TaskModule:
     """The module for data with one classification: what `task=single` builds, the backbone itself as its net.
 
     Args:
         backbone: Called with the number of classes.
         data_tasks: What the data have targets for.
+        predicts: The task in the classification's place that the data are for, see `DataModule.predicting`: what
+            `task=next_token` builds.
         **options: See `TaskModule`.
 
     Raises:
         ValueError: if the data have several tasks, or one of another kind.
     """
     task = next(iter(data_tasks.values()))
-    if len(data_tasks) > 1 or not isinstance(task, Classification):
+    if len(data_tasks) > 1 or not (isinstance(task, Classification) or task.name == predicts):
         raise ValueError(
             f"task=single is for data with one classification; these have {', '.join(data_tasks)}. "
             f"Use task=multi, with task.tasks=[{next(iter(data_tasks))}] for one of them."

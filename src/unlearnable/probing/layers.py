@@ -28,6 +28,10 @@ _MATRICES: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
 )
 
 
+#: Matrices that a warning has named: a job measures many times.
+_NAMED: set[tuple[str, ...]] = set()
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """Weights that are perturbed together, as one vector.
@@ -91,7 +95,7 @@ def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[La
 
             * ``"weights"``: the weight of every convolution, linear map, attention projection and embedding, and of
               every other module without modules inside whose ``weight`` is a matrix, one layer a module (21 in a
-              ResNet-18). A warning names the matrices that are left out;
+              ResNet-18). A warning, once a process, names the matrices that are left out;
             * ``"blocks"``: the same weights, grouped by the first numbered container they lie in: ``layer1.0.conv1``
               and ``layer1.0.conv2`` are one layer ``layer1.0``; a weight outside of one stays alone;
             * patterns, such as ``["layer1.*", "fc"]``: the layers of ``"weights"`` whose names fit one of them
@@ -125,8 +129,9 @@ def select_layers(model: nn.Module, layers: LayerChoice = "weights") -> tuple[La
             "The model has no convolution, linear, attention or embedding weight, nor another that is a matrix."
         )
     if layers in ("weights", "blocks"):
-        forgotten = _left_out(model, itertools.chain.from_iterable(chosen.values()))
-        if forgotten:
+        forgotten = tuple(_left_out(model, itertools.chain.from_iterable(chosen.values())))
+        if forgotten and forgotten not in _NAMED:
+            _NAMED.add(forgotten)
             warnings.warn(
                 f"Measures leave out {', '.join(f'`{name}`' for name in forgotten)}: matrices that are not the `weight` of a "
                 "module. Name them in `layers` to measure them.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from unlearnable.probing.trees import first_tensor, is_by_sample, mapped, moved,
 
 _ROOM = 512 * 2**20  # bytes of batches that are kept; 512 images of 224×224 take 308 MB
 
-#: Inputs, targets, and how many samples they are.
+#: Inputs, targets, and what they count in means over batches: by default how many samples they are.
 Batch = tuple[Any, Any, int]
 
 
@@ -27,13 +27,17 @@ class Passes:
     Args:
         batches: Re-iterable of ``(inputs, targets)``.
         device: The model's.
+        loss_fn: The loss whose means over batches are taken. A loss that is not a mean over samples has a method
+            ``batch_weight(targets)``: what a batch counts, such as its number of tokens.
 
     Attributes:
         sizes: Samples in each batch; None before the first whole pass.
         by_sample: Whether every tensor of all batches has the samples along its first axis, so that they can be cut.
     """
 
-    def __init__(self, batches: Iterable[Any], device: torch.device) -> None:
+    def __init__(
+        self, batches: Iterable[Any], device: torch.device, loss_fn: Callable[[Any, Any], Any] | None = None
+    ) -> None:
         if iter(batches) is batches:
             raise ValueError(
                 "`batches` must be re-iterable, as every step passes over them; got an iterator, which is exhausted after one "
@@ -42,6 +46,7 @@ class Passes:
         self.device = device
         self.sizes: list[int] | None = None
         self.by_sample = True
+        self.loss_fn = loss_fn
         self._batches = batches
         self._kept: list[Batch] | None = [] if isinstance(batches, Sequence) else None
         self._room = _ROOM
@@ -54,7 +59,7 @@ class Passes:
     def __iter__(self) -> Iterator[Batch]:
         sizes = []
         for batch in self._ready():
-            sizes.append(batch[2])
+            sizes.append(samples_of(batch[0]))
             yield batch
         if not sum(sizes):
             raise ValueError("`batches` is empty: SAL needs at least one sample.")
@@ -101,9 +106,8 @@ class Passes:
         if not isinstance(batch, Sequence) or len(batch) != 2:
             raise ValueError(f"`batches` must give pairs (inputs, targets); got {type(batch).__name__}.")
         inputs, targets = moved(batch[0], self.device), moved(batch[1], self.device)
-        size = len(first_tensor(inputs, "inputs"))
-        self.by_sample = self.by_sample and is_by_sample([inputs, targets], size)
-        return inputs, targets, size
+        self.by_sample = self.by_sample and is_by_sample([inputs, targets], samples_of(inputs))
+        return inputs, targets, weight_of(self.loss_fn, inputs, targets)
 
 
 @dataclass(frozen=True)
@@ -115,14 +119,28 @@ class Head:
 
     def __iter__(self) -> Iterator[Batch]:
         left = self.samples
-        for inputs, targets, size in self.passes:
-            yield (inputs, targets, size) if size <= left else first(inputs, targets, left)
-            left -= size
+        for inputs, targets, weight in self.passes:
+            if samples_of(inputs) > left:
+                inputs, targets = first(inputs, targets, left)
+                weight = weight_of(self.passes.loss_fn, inputs, targets)
+            yield inputs, targets, weight
+            left -= samples_of(inputs)
             if left <= 0:
                 return
 
 
-def first(inputs: Any, targets: Any, samples: int) -> Batch:
+def first(inputs: Any, targets: Any, samples: int) -> tuple[Any, Any]:
     """The first samples of a batch whose tensors have the samples along the first axis."""
     inputs, targets = mapped([inputs, targets], lambda tensor: tensor[:samples])
-    return inputs, targets, samples
+    return inputs, targets
+
+
+def samples_of(inputs: Any) -> int:
+    """How many samples there are in a batch."""
+    return len(first_tensor(inputs, "inputs"))
+
+
+def weight_of(loss_fn: Callable[[Any, Any], Any] | None, inputs: Any, targets: Any) -> int:
+    """What a batch counts in the mean of this loss over batches, see :class:`Passes`."""
+    weigh = getattr(loss_fn, "batch_weight", None)
+    return samples_of(inputs) if weigh is None else int(weigh(targets))

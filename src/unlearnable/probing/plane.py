@@ -18,6 +18,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from unlearnable.probing.passes import weight_of
+from unlearnable.probing.trees import moved
+
 #: The weights of one moment, by parameter name. May load them when asked.
 Weights = Mapping[str, Tensor]
 
@@ -134,7 +137,7 @@ def _rows(points: Sequence[Weights], name: str, scale: Weights | None) -> tuple[
 def loss_rows(
     net: nn.Module,
     loss: Callable[[Any, Any], Tensor],
-    batches: Iterable[tuple[Tensor, Any]],
+    batches: Iterable[tuple[Any, Any]],
     plane: Plane,
     xs: Float64[np.ndarray, " nx"],
     ys: Float64[np.ndarray, " ny"],
@@ -166,7 +169,9 @@ def loss_rows(
                 module.train()
                 module.momentum = 0.0  # what it has learnt stays
     parameters = dict(probe.named_parameters())
-    moved = [(inputs.to(device), _to(targets, device)) for inputs, targets in batches]
+    ready = [(moved(inputs, device), moved(targets, device)) for inputs, targets in batches]
+    shares = np.array([weight_of(loss, *batch) for batch in ready], dtype=np.float64)
+    shares /= shares.sum()
     for row, y in enumerate(ys):
         if row in skip:
             continue
@@ -175,12 +180,6 @@ def loss_rows(
             for name, weights in plane.at(float(x), float(y)).items():
                 parameters[name].data.copy_(weights)
             with torch.no_grad():
-                sums = [(len(inputs), float(loss(probe(inputs), targets))) for inputs, targets in moved]
-            losses[column] = sum(count * value for count, value in sums) / sum(count for count, _ in sums)
+                found = [float(loss(probe(inputs), targets)) for inputs, targets in ready]
+            losses[column] = shares @ np.array(found)
         yield row, losses
-
-
-def _to(targets: Any, device: torch.device) -> Any:
-    if isinstance(targets, Mapping):
-        return {name: target.to(device) for name, target in targets.items()}
-    return targets.to(device)

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from unlearnable.probing.floor import keeps_floor
 from unlearnable.probing.host import to_host
 from unlearnable.probing.layers import Layer, flatten
-from unlearnable.probing.passes import Batch, Head, Passes, first
+from unlearnable.probing.passes import Batch, Head, Passes, first, samples_of
 from unlearnable.probing.replay import Replay
 from unlearnable.probing.state import borrowed, device_of, generators, unwrapped
 from unlearnable.probing.trees import is_by_sample
@@ -50,7 +50,7 @@ class Reading:
 
 class Probe:
     """Evaluates a model's loss, and its gradient for one layer, over all batches, weighted by the batches' sample
-    counts.
+    counts, or by what else the loss is a mean over, see :class:`Passes`.
 
     Memory is bounded by a batch (its activations), the readings asked for at a time and the batches that are kept, see
     :class:`Passes`. Python waits for numbers once a pass: all that a pass found comes to the host together.
@@ -79,7 +79,7 @@ class Probe:
         self.seed = seed
         self.replay = replay
         self.device = device_of(model)
-        self.batches = batches if isinstance(batches, Passes | Head) else Passes(batches, self.device)
+        self.batches = batches if isinstance(batches, Passes | Head) else Passes(batches, self.device, loss_fn)
         self._generators = generators(self.device)
         self.forwards = 0.0  # cost so far, in forward passes of the whole model over the whole probe
         self._whole: Probe | None = None
@@ -93,16 +93,16 @@ class Probe:
         """Learns from two samples of the first batch what passes cost, and checks the replay on them."""
         if self.replay is None:
             return
-        inputs, targets, size = next(self.passes())
-        if is_by_sample([inputs, targets], size):
-            inputs, targets, _ = first(inputs, targets, 2)
+        inputs, targets, _weight = next(self.passes())
+        if is_by_sample([inputs, targets], samples_of(inputs)):
+            inputs, targets = first(inputs, targets, 2)
         self.replay.prepare(inputs, partial(self._judged, targets=targets), replaying=replaying)
 
     def checked_floor(self, floor: float | None) -> float | None:
         """``floor``, or ``None`` where the loss of the first batch can be seen to fall below it."""
         if floor is None:
             return None
-        inputs, targets, _size = next(self.passes())
+        inputs, targets, _weight = next(self.passes())
         with torch.no_grad():
             outputs = self.model(inputs)
         return floor if keeps_floor(self.loss_fn, outputs, targets, floor) else None
@@ -121,20 +121,20 @@ class Probe:
         total, accuracy = _Mean(self.device), _Mean(self.device)
         sums = [torch.zeros(layer.size, device=self.device) for layer in layers]
         parameters = [p for layer in layers for p in layer.parameters]
-        for inputs, targets, size in self.passes():
+        for inputs, targets, weight in self.passes():
             for p in parameters:
                 p.requires_grad_(True)
             outputs = self.model(inputs)
             loss = self._loss(outputs, targets)
             for part, gradient in zip(sums, self._gradients(loss, layers), strict=True):
-                part.add_(gradient, alpha=size)
-            total.add(loss, size)
+                part.add_(gradient, alpha=weight)
+            total.add(loss, weight)
             if self.accuracy_fn is not None:
-                accuracy.add(self.accuracy_fn(outputs, targets), size)
+                accuracy.add(self.accuracy_fn(outputs, targets), weight)
         for p in parameters:
             p.requires_grad_(False)
         self._count(3.0)  # forward, gradients of activations, gradients of weights
-        gradients = [part / total.count for part in sums]
+        gradients = [part / total.divisor for part in sums]
         return _readings([total] * len(layers), [accuracy] * len(layers), gradients)
 
     def evaluate(self, points: Sequence[Point]) -> list[Reading]:
@@ -151,19 +151,19 @@ class Probe:
         accuracies = [_Mean(self.device) for _ in points]
         sums = [torch.zeros(p.layer.size, device=self.device) if p.gradient else None for p in points]
         use_replay = self.replay is not None and self.replay.pays([p.layer for p in points])
-        for inputs, targets, size in self.passes():
+        for inputs, targets, weight in self.passes():
             if use_replay and self.replay is not None:
                 self.replay.record(inputs, partial(self._judged, targets=targets))
             for index, point in enumerate(points):
                 with point.layer.at(weights[index]):
                     loss, outputs, gradient = self._at(point, inputs, targets, use_replay)
-                losses[index].add(loss, size)
+                losses[index].add(loss, weight)
                 if gradient is not None:
-                    sums[index].add_(gradient, alpha=size)  # type: ignore[union-attr]
+                    sums[index].add_(gradient, alpha=weight)  # type: ignore[union-attr]
                 if self.accuracy_fn is not None:
-                    accuracies[index].add(self.accuracy_fn(outputs, targets), size)
+                    accuracies[index].add(self.accuracy_fn(outputs, targets), weight)
         self._charge(points, use_replay)
-        gradients = [None if part is None else part / loss.count for part, loss in zip(sums, losses, strict=True)]
+        gradients = [None if part is None else part / loss.divisor for part, loss in zip(sums, losses, strict=True)]
         return _readings(losses, accuracies, gradients)
 
     def batch_gradient(self, layer: Layer, inputs: Any, targets: Any) -> Float[Tensor, " n"]:
@@ -176,7 +176,7 @@ class Probe:
         """``∇²L(θ_l) v``: the product of the layer's block of the Hessian, at its weights as they stand, with ``vector``."""
         total, count = torch.zeros_like(vector), 0
         parts = torch.split(vector, [parameter.numel() for parameter in layer.parameters])
-        for inputs, targets, size in self.passes():
+        for inputs, targets, weight in self.passes():
             # Fused attention has no second derivative.
             with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _with_gradients(layer):
                 loss = self._loss(self.model(inputs), targets)
@@ -184,9 +184,9 @@ class Probe:
                 slope = sum(
                     (g.reshape(-1) @ part for g, part in zip(gradients, parts, strict=True)), loss.new_zeros(())
                 )
-                total.add_(flatten(_derivatives(slope, layer.parameters)), alpha=size)
-            count += size
-        return total / count
+                total.add_(flatten(_derivatives(slope, layer.parameters)), alpha=weight)
+            count += weight
+        return total / max(count, 1)
 
     def charge_pass(self, layer: Layer) -> None:
         """Counts the cost of a full forward pass over the probe with a backward pass to ``layer``."""
@@ -318,19 +318,27 @@ def _readings(
     sound = iter(flags)
     readings = []
     for index, gradient in enumerate(gradients):
-        loss, count = totals[index] / losses[index].count, accuracies[index].count
+        loss, count = totals[index] / losses[index].divisor, accuracies[index].count
         finite = (gradient is None or bool(next(sound))) and math.isfinite(loss)
         readings.append(Reading(loss, gradient, scores[index] / count if count else None, finite))
     return readings
 
 
 class _Mean:
-    """A sample-weighted mean, summed in float64 on the device, so that no batch waits for a transfer."""
+    """A weighted mean over batches, summed in float64 on the device, so that no batch waits for a transfer.
+
+    The mean of nothing, as of batches without a token to predict, is 0.
+    """
 
     def __init__(self, device: torch.device) -> None:
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.total, self.count = torch.zeros((), dtype=dtype, device=device), 0
 
-    def add(self, value: Tensor | float, size: int) -> None:
-        self.total.add_(value.detach() if isinstance(value, Tensor) else value, alpha=size)
-        self.count += size
+    @property
+    def divisor(self) -> int:
+        """What sums of weighted values are divided by."""
+        return max(self.count, 1)
+
+    def add(self, value: Tensor | float, weight: int) -> None:
+        self.total.add_(value.detach() if isinstance(value, Tensor) else value, alpha=weight)
+        self.count += weight

@@ -5,6 +5,7 @@ from unlearnable.tasks.classification import Classification
 from unlearnable.tasks.depth import Depth
 from unlearnable.tasks.grouping import Grouping
 from unlearnable.tasks.heatmap import Heatmap
+from unlearnable.tasks.next_token import NextToken
 from unlearnable.tasks.normals import Normals
 from unlearnable.tasks.segmentation import Segmentation
 from unlearnable.tasks.value_map import ValueMap
@@ -16,6 +17,7 @@ __all__ = [
     "Heatmap",
     "JointLoss",
     "Metric",
+    "NextToken",
     "Normals",
     "Segmentation",
     "Task",

@@ -58,10 +58,16 @@ class Task(ABC):
     def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The mean over images of each image's mean over its values; images without any are left out.
 
+        A kind whose mean is over something else than samples says so by :meth:`weight`.
+
         Args:
             output: What the head predicts, `[n, channels, …]`.
             target: What is true, `[n, …]`.
         """
+
+    def weight(self, target: Tensor) -> int | Tensor:
+        """What a batch counts where losses of batches are averaged, as a whole number: by default its samples."""
+        return len(target)
 
     @abstractmethod
     def metrics(self) -> dict[str, torchmetrics.Metric]:
@@ -116,6 +122,10 @@ class TaskLoss:
     def __call__(self, outputs: Tensor | Mapping[str, Tensor], targets: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Its mean over the batch."""
         return self.task.loss(of_task(outputs, self.task.name), of_task(targets, self.task.name))
+
+    def batch_weight(self, targets: Tensor | Mapping[str, Tensor]) -> int | Tensor:
+        """What the batch counts in the mean over batches, see :meth:`Task.weight`."""
+        return self.task.weight(of_task(targets, self.task.name))
 
 
 @dataclass(frozen=True)

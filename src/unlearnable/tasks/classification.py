@@ -55,10 +55,17 @@ class Classification(Task):
     dense: ClassVar[bool] = False
 
     @override
-    def loss(
-        self, output: Float[Tensor, "n k"], target: Int64[Tensor, " n"] | Float[Tensor, "n k"]
-    ) -> Float[Tensor, ""]:
-        """Cross-entropy."""
+    def loss(self, output: Tensor, target: Int64[Tensor, " n"] | Float[Tensor, "n k"]) -> Float[Tensor, ""]:
+        """Cross-entropy.
+
+        Raises:
+            ValueError: if the scores are not one row a sample.
+        """
+        if output.ndim != 2:
+            raise ValueError(
+                f"A class takes one row of scores a sample, [n, {self.channels}]; the network gives {tuple(output.shape)}. "
+                "A network that predicts at each word, such as model=tiny_gpt, is for task=next_token."
+            )
         if target.is_floating_point():
             return F.cross_entropy(output, target, reduction="sum") / target.sum().clamp_min(1e-12)
         total = F.cross_entropy(output, target, ignore_index=-1, reduction="sum")

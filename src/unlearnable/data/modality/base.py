@@ -18,6 +18,8 @@ class Modality(ABC):
 
     #: In keys and results.
     name: ClassVar[str]
+    #: The task whose targets are made of the inputs, see :meth:`predicting`; None: targets are those that are stored.
+    own_task: Task | None = None
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -36,6 +38,29 @@ class Modality(ABC):
     @abstractmethod
     def to_model(self, inputs: Inputs) -> Any:
         """Stored inputs as models take them."""
+
+    def predicting(self, task: str, train: Samples) -> Modality:  # noqa: ARG002
+        """This modality for a task whose targets are made of the inputs themselves; by default there is none.
+
+        Args:
+            task: The task's name.
+            train: The training samples.
+
+        Raises:
+            ValueError: if such inputs have no such task.
+        """
+        raise ValueError(
+            f"`task.predicts` = {task} is made of texts, and the data hold {self.name}: use dataset=reviews, sst2 or text."
+        )
+
+    def targets(self, inputs: Inputs, targets: Targets) -> Targets:  # noqa: ARG002
+        """The targets of samples: those that are stored with them, or made of the inputs.
+
+        Args:
+            inputs: As they are stored, or as models take them; the targets have their shape.
+            targets: As they are stored.
+        """
+        return targets
 
     def network(self, factory: Callable[..., Any], train: Samples) -> Callable[..., Any]:  # noqa: ARG002
         """What makes a network, told what it must know of the inputs; by default there is nothing to tell.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,11 +15,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.data.modality.base import Modality
-from unlearnable.data.samples import Inputs, Samples
+from unlearnable.data.samples import Inputs, Samples, Targets
+from unlearnable.data.tokenizer import Tokenizer
 from unlearnable.data.vocabulary import decode
 from unlearnable.files import whole_file, write_atomically
 from unlearnable.options import Number, whole
-from unlearnable.tasks import Task
+from unlearnable.tasks import NextToken, Task
+from unlearnable.tasks.next_token import next_tokens
 
 #: The text that `Tokens.preview` writes.
 PREVIEW = "preview.txt"
@@ -31,6 +34,7 @@ class Tokens(Modality):
 
     Args:
         length: Words a text; longer ones are cut, shorter ones padded at the end.
+        tokenizer: What split the texts, if it was a language model's: a network of that model needs its ids.
 
     Raises:
         ValueError: if `length` is no whole number from 2.
@@ -38,13 +42,14 @@ class Tokens(Modality):
 
     name = "tokens"
 
-    def __init__(self, *, length: Number = 64) -> None:
+    def __init__(self, *, length: Number = 64, tokenizer: Tokenizer | None = None) -> None:
         self.length = whole("dataset.length", length, at_least=2, what="a number of words")
+        self.tokenizer = tokenizer
 
     @property
     @override
     def protocol(self) -> dict[str, Any]:
-        return {"length": self.length}
+        return {"length": self.length} | ({"tokenizer": self.tokenizer.digest} if self.tokenizer else {})
 
     @override
     def check(self, tasks: Mapping[str, Task | type[Task]], inputs: Inputs | None = None) -> None:
@@ -54,6 +59,20 @@ class Tokens(Modality):
             tokens_of(inputs)
 
     @override
+    def predicting(self, task: str, train: Samples) -> Tokens:
+        if task != NextToken.kind:
+            raise ValueError(f"`task.predicts` must be {NextToken.kind}, which texts hold, or null; got {task!r}.")
+        if not (next_tokens(**tokens_of(train.inputs)) >= 0).any():
+            raise ValueError("No training text has two words, so there is no next token to predict. Take longer texts.")
+        other = copy.copy(self)
+        other.own_task = NextToken(task, len(train.vocabulary))
+        return other
+
+    @override
+    def targets(self, inputs: Inputs, targets: Targets) -> Targets:
+        return targets if self.own_task is None else next_tokens(**tokens_of(inputs))
+
+    @override
     def network(self, factory: Callable[..., Any], train: Samples) -> Callable[..., Any]:
         """The network learns how many words there are, and how long texts may be."""
         takes = inspect.signature(factory).parameters
@@ -61,9 +80,10 @@ class Tokens(Modality):
             made = getattr(factory, "func", factory)
             raise ValueError(
                 f"The data are texts, and {getattr(made, '__name__', made)} is no network for texts: it takes no "
-                "`vocabulary` and `length`. Use model=tiny_transformer."
+                "`vocabulary` and `length`. Use model=tiny_transformer, or tiny_gpt with task=next_token."
             )
-        return partial(factory, vocabulary=len(train.vocabulary), length=self.length)
+        known = {"tokens": self.tokenizer.ids(train.vocabulary)} if self.tokenizer and "tokens" in takes else {}
+        return partial(factory, vocabulary=len(train.vocabulary), length=self.length, **known)
 
     @override
     def to_model(self, inputs: Inputs) -> dict[str, Int64[Tensor, "n l"] | Bool[Tensor, "n l"]]:

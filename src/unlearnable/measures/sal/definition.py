@@ -57,7 +57,8 @@ def measure_sal(
 
     Args:
         model: Called as ``model(inputs)``, on the device that its parameters are on.
-        loss_fn: ``loss_fn(outputs, targets)``: the batch's mean loss. ``L`` weights batches by their numbers of inputs.
+        loss_fn: ``loss_fn(outputs, targets)``: the batch's mean loss. ``L`` weights batches by their numbers of inputs,
+            or by ``loss_fn.batch_weight(targets)`` where there is such a method, as for means over tokens.
         batches: Re-iterable of ``(inputs, targets)``, the same samples in each pass; tensors, or dicts, lists and
             tuples of them.
         eps: The ball's size ε, or several, which share what they can.
