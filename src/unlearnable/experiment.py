@@ -75,7 +75,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     store = Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb, makes=not reports)
     stages = Stages(config, store, device)
     if not reports:
-        stages.check_poison(poison, clean)
+        stages.check_methods(poison, clean)
         checks.check_model(stages, clean)
     store.check_writable()
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int, Int32
 from torch import Tensor
 
 #: The id of padding, and that of every word that is not in the vocabulary.
@@ -51,7 +51,7 @@ def encode(
     return masked(ids)
 
 
-def masked(ids: Int32[Tensor, "n l"]) -> dict[str, Int32[Tensor, "n l"] | Bool[Tensor, "n l"]]:
+def masked(ids: Int[Tensor, "n l"]) -> dict[str, Int[Tensor, "n l"] | Bool[Tensor, "n l"]]:
     """Ids with the mask of what is no padding: inputs as they are stored."""
     return {"ids": ids, "mask": ids != PAD}
 
