@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples, stratified
 from unlearnable.data.vocabulary import FIRST_WORD, build_vocabulary, encode, words_of
 from unlearnable.options import Number, whole
+
+log = logging.getLogger(__name__)
 
 
 class TextDataModule(DataModule):
@@ -46,8 +49,9 @@ class TextDataModule(DataModule):
         train = _part(*train, self.subset, "dataset.subset")
         test = _part(*test, self.test_subset, "dataset.test_subset")
         if len(train[1].unique()) < 2:
+            name = self.class_names[int(train[1][0])]
             raise ValueError(
-                f"All {len(train[1])} training texts are of class {int(train[1][0])}: there is nothing to tell apart."
+                f"All {len(train[1])} training texts are of class {name!r}: there is nothing to tell apart."
             )
         words = [words_of(text) for text in train[0]]
         vocabulary = build_vocabulary(words, most=self.vocabulary)
@@ -61,6 +65,8 @@ class TextDataModule(DataModule):
         empty = next((row for row, words in enumerate(texts) if not words), None)
         if empty is not None:
             raise ValueError(f"The {split} text {empty} (counted from 0) has no words. Leave it out of the file.")
+        if cut := sum(len(words) > self.length for words in texts):
+            log.info("%d of %d %s texts are cut at dataset.length = %d words", cut, len(texts), split, self.length)
         return Samples(encode(texts, vocabulary, length=self.length), labels, vocabulary=vocabulary)
 
 
