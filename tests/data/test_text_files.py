@@ -93,7 +93,7 @@ def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
 
 
 GOOD = "text,label\n" + "a fine film,1\na dull film,0\n" * 6
-OBJECTS = "".join('{"text": "a %s film", "label": %d}\n' % pair for pair in [("fine", 1), ("dull", 0)] * 6)
+OBJECTS = '{"text": "a fine film", "label": 1}\n{"text": "a dull film", "label": 0}\n' * 6
 
 
 @pytest.mark.parametrize(

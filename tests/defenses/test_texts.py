@@ -85,6 +85,7 @@ def test_test_texts_before_the_training_texts_are_refused() -> None:
         RareWords().at_test(Tokens(length=12).to_model(samples.inputs))
 
 
+@pytest.mark.slow
 def test_a_defended_job_sees_clean_data_where_the_defence_undoes_the_poison(tmp_path: Path) -> None:
     small = ("dataset.subset=40", "dataset.test_subset=20", "dataset.batch_size=20", "dataset.length=40")
     short = ("sal.samples=20", "steps=1", "trainer.max_epochs=1", "sal.split=test", "logger=none")

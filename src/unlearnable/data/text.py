@@ -30,11 +30,18 @@ class TextDataModule(DataModule):
     Args:
         length: See `Tokens`.
         vocabulary: Most entries of the vocabulary, with padding, the unknown and 32 signs.
+        words: Words that the vocabulary has even if the texts have not: those of an imported poison, say.
         **options: See `DataModule`; `modality` is set.
     """
 
-    def __init__(self, *, length: Number = 64, vocabulary: Number = 20000, **options: Any) -> None:
-        self.vocabulary = whole("dataset.vocabulary", vocabulary, at_least=FIRST_WORD + 1, what="a number of words")
+    def __init__(
+        self, *, length: Number = 64, vocabulary: Number = 20000, words: Sequence[str] = (), **options: Any
+    ) -> None:
+        self.words = [str(word).lower() for word in ([words] if isinstance(words, str) else words)]
+        if wrong := [word for word in self.words if words_of(word) != [word]]:
+            raise ValueError(f"`dataset.words` must be a list of single words; {wrong[0]!r} has {words_of(wrong[0])}.")
+        least = FIRST_WORD + len(self.words) + 1
+        self.vocabulary = whole("dataset.vocabulary", vocabulary, at_least=least, what="a number of words")
         tokens = Tokens(length=length)
         self.length = tokens.length
         super().__init__(modality=tokens, **options)
@@ -54,7 +61,7 @@ class TextDataModule(DataModule):
                 f"All {len(train[1])} training texts are of class {name!r}: there is nothing to tell apart."
             )
         words = [words_of(text) for text in train[0]]
-        vocabulary = build_vocabulary(words, most=self.vocabulary)
+        vocabulary = build_vocabulary(words, most=self.vocabulary, words=self.words)
         return self._encoded(words, train[1], vocabulary, "training"), self._encoded(
             [words_of(text) for text in test[0]], test[1], vocabulary, "test"
         )

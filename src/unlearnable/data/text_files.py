@@ -51,7 +51,8 @@ class TextFiles(TextDataModule):
         folder = Path(data_dir).expanduser()
         if not folder.is_dir():
             raise FileNotFoundError(f"`dataset.data_dir` = {folder}: there is no such folder.")
-        self.train_files, self.test_files = (split_files(folder, split) for split in (train, test))
+        more = {"option": "dataset.data_dir", "hint": "dataset.train and dataset.test name the splits."}
+        self.train_files, self.test_files = (split_files(folder, split, **more) for split in (train, test))
 
     @override
     def texts(self) -> tuple[tuple[Sequence[str], Int64[Tensor, " n"]], tuple[Sequence[str], Int64[Tensor, " m"]]]:

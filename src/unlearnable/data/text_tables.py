@@ -27,11 +27,13 @@ class Table:
         file: The file.
         columns: Name → values, as Python's.
         class_names: Names of classes that `datasets` wrote to a parquet file: column → names.
+        typed: Whether numbers are numbers; in CSV all is text.
     """
 
     file: Path
     columns: Mapping[str, Sequence[Any]]
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    typed: bool = True
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -54,13 +56,19 @@ class Table:
         return list(self.columns[column])
 
     def labels(self, column: str) -> list[Any]:
-        """A column of labels: in CSV, where all is text, what looks like a number is one, and nothing is None."""
+        """A column of labels: where all is text, what looks like a number is one, and an empty one None."""
         values = self.columns[column]
-        return [_number(value) for value in values] if self.file.suffix == ".csv" else list(values)
+        return list(values) if self.typed else [_number(value) for value in values]
 
 
-def split_files(folder: Path, split: str, *, option: str = "dataset.data_dir") -> list[Path]:
+def split_files(folder: Path, split: str, *, option: str, hint: str = "") -> list[Path]:
     """The one file of a split, `<split>.csv` or `<split>.jsonl`, or its parquet files.
+
+    Args:
+        folder: Where.
+        split: Its name.
+        option: The option that names the folder, for the message.
+        hint: What else the message is to say.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -76,19 +84,22 @@ def split_files(folder: Path, split: str, *, option: str = "dataset.data_dir") -
         there = sorted(path.name for path in folder.iterdir())
         raise FileNotFoundError(
             f"`{option}` = {folder} has no {split}.csv, {split}.jsonl or {split}*.parquet, but "
-            f"{', '.join(there[:8]) or 'nothing'}{', …' if len(there) > 8 else ''}."
+            f"{', '.join(there[:8]) or 'nothing'}{', …' if len(there) > 8 else ''}. {hint}".rstrip()
         )
     return single or found
 
 
-def read_table(file: Path, columns: Sequence[str], *, optional: Sequence[str] = (), options: str) -> Table:
-    """Reads some columns of a file, by its suffix: .parquet, .csv (with a line of names) or .jsonl.
+def read_table(
+    file: Path, columns: Sequence[str], *, optional: Sequence[str] = (), options: str, form: str | None = None
+) -> Table:
+    """Reads some columns of a file.
 
     Args:
         file: The file.
         columns: Those that must be there.
         optional: Those that are read if they are there.
         options: The options that name the columns, for the message.
+        form: One of `FORMS`; None takes the file's suffix.
 
     Raises:
         ValueError: if the file is broken, is not in UTF-8, or has no such columns; the message has the file and the line.
@@ -104,7 +115,7 @@ def read_table(file: Path, columns: Sequence[str], *, optional: Sequence[str] = 
             raise ValueError(f"{file} has the column {twice[0]!r} more than once: {list(names)}. Rename one.")
         return found
 
-    return _READERS[file.suffix](file, chosen)
+    return _READERS[form or file.suffix[1:]](file, chosen)
 
 
 _Chosen = Callable[[Sequence[str]], list[str]]
@@ -154,7 +165,7 @@ def _csv(file: Path, chosen: _Chosen) -> Table:
         ) from error
     finally:
         csv.field_size_limit(limit)
-    return Table(file, values)
+    return Table(file, values, typed=False)
 
 
 def _jsonl(file: Path, chosen: _Chosen) -> Table:
@@ -216,6 +227,6 @@ def _number(text: str) -> Any:
     return text if found is None else float(text) if found[1] else int(text)
 
 
-_READERS: dict[str, Callable[[Path, _Chosen], Table]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
-#: The suffixes of files that can be read.
-SUFFIXES = tuple(_READERS)
+_READERS: dict[str, Callable[[Path, _Chosen], Table]] = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}
+#: Which files can be read: lines of JSON objects, CSV with a line of names, parquet.
+FORMS = tuple(_READERS)

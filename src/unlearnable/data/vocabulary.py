@@ -19,7 +19,7 @@ SIGNS = tuple(string.punctuation)
 FIRST_WORD = 2 + len(SIGNS)
 
 _LEAST = 2  # a rarer word has no id of its own: the row of <unk> is learnt from such words
-_WORD = re.compile(r"'?\w+(?:[-']\w+)*|[^\w\s]")
+_WORD = re.compile(r"<unk>|'?\w+(?:[-']\w+)*|[^\w\s]")  # exported texts have the unknown as it is written here
 
 
 def words_of(text: str) -> list[str]:
@@ -27,15 +27,16 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
+def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int, words: Sequence[str] = ()) -> tuple[str, ...]:
     """The word of each id: padding, the unknown, the signs, then what occurs twice or more, the most frequent first.
 
     Args:
         texts: The words of each training text.
         most: Most entries; the rarest words are left out beyond it.
+        words: These have ids whether they occur or not, after the signs.
     """
-    counts = Counter(word for words in texts for word in words)
-    fixed = ("<pad>", "<unk>", *SIGNS)
+    counts = Counter(word for text in texts for word in text)
+    fixed = tuple(dict.fromkeys(("<pad>", "<unk>", *SIGNS, *words)))
     found = [word for word, count in counts.items() if count >= _LEAST and word not in fixed]
     found.sort(key=lambda word: (-counts[word], word))
     return (*fixed, *found[: most - len(fixed)])
