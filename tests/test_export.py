@@ -24,8 +24,20 @@ def test_an_exported_poison_read_back_is_exactly_what_was_trained_on(tmp_path: P
     assert second["sal"] == first["sal"]
 
 
+def test_exported_texts_read_back_are_trained_on_once(tmp_path: Path) -> None:
+    texts = ("dataset=reviews", "model=tiny_transformer", "dataset.subset=60", "dataset.test_subset=40")
+    common = (*SMOKE, *texts, "defense=no_signs", "sal.samples=20", f"store.dir={tmp_path}/store")
+    first = run(composed(*common, "poison=regtext", "poison.export=jsonl"), folder=tmp_path)
+    second = run(composed(*common, "poison=folder", f"poison.path={tmp_path}/poisoned"), folder=tmp_path)
+    assert second["reused"] == ["train", "sal"]
+    for key in ("data", "trajectory", "measure"):
+        assert second["keys"][key] == first["keys"][key]
+    assert second["noise"] == first["noise"]
+    assert second["sal"] == first["sal"]
+
+
 def test_an_unknown_export_format_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="png, parquet, safetensors; got 'gif'"):
+    with pytest.raises(ValueError, match="png, parquet, safetensors for images; got 'gif'"):
         run(composed(*SMOKE, f"store.dir={tmp_path}/store", "poison.export=gif"), folder=tmp_path)
     assert not (tmp_path / "store").exists()
 

@@ -71,10 +71,14 @@ def test_networks_and_data_of_another_kind_are_refused(tmp_path: Path) -> None:
     assert "This network is for texts" in message_of(tmp_path, "model=tiny_transformer", "poison=lsp")
 
 
-def test_exports_of_texts_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("data", "defense"), [(TEXT, "jpeg"), (("dataset=digits",), "word_dropout")])
+def test_defences_of_another_kind_of_data_are_refused(tmp_path: Path, data: tuple[str, ...], defense: str) -> None:
+    assert "is a defence for" in message_of(tmp_path, *data, "poison=clean", f"defense={defense}")
+
+
+def test_texts_are_not_exported_as_images(tmp_path: Path) -> None:
     message = message_of(tmp_path, *TEXT, "poison=symbol", "poison.export=png")
-    assert "poison.export" in message
-    assert "texts" in message
+    assert message == "`poison.export` must be one of jsonl, csv, parquet for texts; got 'png'."
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,10 @@ def test_exports_of_texts_are_refused(tmp_path: Path) -> None:
     [
         ("dataset.length=1", "`dataset.length`"),
         ("dataset.vocabulary=5", "`dataset.vocabulary`"),
+        (
+            "dataset.words=[two words]",
+            "`dataset.words` must be a list of single words; 'two words' has ['two', 'words']",
+        ),
         ("model.net.heads=5", "heads"),
     ],
 )

@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 
 from unlearnable import checks
 from unlearnable.callbacks.distances import log_afterwards
-from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.module import DataModule
 from unlearnable.files import write_atomically
 from unlearnable.identity import plain
@@ -66,16 +65,11 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
     poison, clean = load_poison(config), load_data(config)
     if config.poison.export is not None:
         shutil.rmtree(folder / EXPORT, ignore_errors=True)  # what an earlier try of this job left
-        check_export(config.poison.export, folder / EXPORT)
-        if clean.modality.name != Pixels.name:
-            raise ValueError(
-                f"`poison.export` = {config.poison.export} writes images, and dataset={config.choices.dataset} holds texts "
-                "or other inputs. Use poison.export=null; the store has the poisoned set."
-            )
+        check_export(config.poison.export, folder / EXPORT, clean.train)
     store = Store(config.store.dir, reuse=config.store.reuse, max_gb=config.store.max_gb, makes=not reports)
     stages = Stages(config, store, device)
     if not reports:
-        stages.check_poison(poison, clean)
+        stages.check_methods(poison, clean)
         checks.check_model(stages, clean)
     store.check_writable()
 

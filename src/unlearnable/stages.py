@@ -85,13 +85,14 @@ class Stages:
         self.measures: dict[str, Measure] = {measure.name: measure for measure in measures}
         self._nodes = dict(zip(self.measures, [config.sal, *config.measure.values()], strict=True))
 
-    def check_poison(self, poison: Poison, data: DataModule) -> None:
-        """Checks the poison against the data, before anything is stored.
+    def check_methods(self, poison: Poison, data: DataModule) -> None:
+        """Checks the poison and the defence against the data, before anything is stored.
 
         Raises:
             ValueError: if they do not go together.
         """
         poison.check(self._poisoned_from(data))
+        self.defense.check(data.train)
 
     def _poisoned_from(self, data: DataModule) -> Samples:
         """The clean training samples, with the task that poisons are made against as their first."""
@@ -156,7 +157,7 @@ class Stages:
             TakenError: if another process is making them and `wait` is False.
         """
         if not self.defense.purifies:
-            return data.defended(data.train, self.defense.at_test)
+            return self._defended(data, data.train)
         key = {
             "defense": plain(self.config.defense),
             "files": [file_digest(file) for file in self.defense.files],
@@ -187,8 +188,10 @@ class Stages:
 
         waiting = waiting_for(f"the purification of {title}")
         entry = self.store.obtain("purified", key, make, waiting=waiting, wait=wait)
-        purified = data.train.replace(inputs=data.modality.read(entry.path))
-        return data.defended(purified, self.defense.at_test)
+        return self._defended(data, data.train.replace(inputs=data.modality.read(entry.path)))
+
+    def _defended(self, data: DataModule, train: Samples) -> DataModule:
+        return data.defended(train, self.defense.fitted(train).at_test)
 
     def make_trainer(self, **arguments: Any) -> Trainer:
         """Lightning's Trainer by the configuration; `arguments` go before it."""
@@ -212,7 +215,7 @@ class Stages:
                 data.tasks,
                 optimizer=instantiate(model.optimizer),
                 scheduler=instantiate(model.scheduler),
-                defense=self.defense,
+                defense=self.defense.fitted(data.train),
                 seed=self.config.seed,
                 pretrained=model.pretrained,
                 tune=model.tune,

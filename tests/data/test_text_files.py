@@ -89,17 +89,131 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_one_class_is_nothing_to_learn(tmp_path: Path) -> None:
     write(tmp_path, "train", "csv", [("a film", "x"), ("a book", "x")])
     write(tmp_path, "test", "csv", [("a film", "x")])
-    assert "All 2 training texts are of class 0" in message_of(tmp_path)
+    assert message_of(tmp_path) == "All 2 training texts are of class 'x': there is nothing to tell apart."
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_another_encoding_is_said(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path, "train", suffix, [("a cafe film", "x"), ("a dull film", "y")])
-    path.write_bytes(path.read_bytes().replace(b"cafe", "café".encode("latin-1")))
-    write(tmp_path, "test", suffix)
+GOOD = "text,label\n" + "a fine film,1\na dull film,0\n" * 6
+OBJECTS = '{"text": "a fine film", "label": 1}\n{"text": "a dull film", "label": 0}\n' * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("train.csv", GOOD.replace("dull", "café").encode("latin-1"), "line 3 is not in UTF-8 (invalid continuation"),
+        ("train.csv", GOOD.encode("utf-16"), "line 1 is not in UTF-8"),
+        ("train.csv", GOOD.encode("utf-16-le"), "line 1 has a NUL character"),
+        ("train.csv", b"", " is empty"),
+        ("train.csv", b"text,label\n", ": there are no rows"),
+        (
+            "train.csv",
+            GOOD.replace(",", ";").encode(),
+            "has no column 'text', but ['text;label']. Give dataset.text_col",
+        ),
+        ("train.csv", b"text,label,label\na,1,0\n", "has the column 'label' more than once"),
+        (
+            "train.csv",
+            GOOD.encode() + b"a, b film,1\n",
+            "line 14: 3 fields for 2 columns (text, label). A text with commas",
+        ),
+        ("train.csv", GOOD.encode() + b"a film\n", "line 14: 1 fields for 2 columns"),
+        ("train.csv", GOOD.encode() + b'"a film,1\na book,0\n', "line 15: unexpected end of data"),
+        ("train.csv", GOOD.encode() + b'"a "fine" film",1\n', "line 14: ',' expected after '\"'"),
+        ("train.csv", GOOD.encode() + b"a film,\n", "row 12: the label None is none of the 2 classes"),
+        ("train.csv", GOOD.encode() + b"a film,nan\n", "row 12: the label nan is none of the 2 classes"),
+        ("train.csv", GOOD.encode() + b"a film,-1\n", "row 12: the label -1 is none of the 2 classes"),
+        ("train.csv", GOOD.encode() + b"a film,0.5\n", "row 12: the label 0.5 is none of the 2 classes"),
+        (
+            "train.csv",
+            GOOD.encode() + b"a film,good\n",
+            "row 12: the label 'good' is a name, and that of row 0 is a number",
+        ),
+        ("train.csv", GOOD.encode() + b"a film,99999999999\n", "the largest of 13 labels is 99999999999"),
+        ("train.jsonl", OBJECTS.encode() + "{'text': 'café'}\n".encode("latin-1"), "line 13 is not in UTF-8"),
+        ("train.jsonl", OBJECTS.encode() + b'{"text": \n', "line 13 is no line of JSON (Expecting value, character"),
+        ("train.jsonl", b"[" * 100_000, "line 1 is no line of JSON (maximum recursion"),
+        ("train.jsonl", b'[{"text": "a film", "label": 1}]\n', "line 1: each line must be an object"),
+        ("train.jsonl", OBJECTS.encode() + b'{"text": "a film"}\n', "line 13 has no 'label', but ['text']"),
+        ("train.jsonl", OBJECTS.encode() + b'{"text": "a", "label": 1, "label": 0}\n', "a name stands twice"),
+        ("train.jsonl", OBJECTS.encode() + b'{"text": ["a"], "label": 1}\n', "row 12: ['a'] is no text"),
+        ("train.jsonl", OBJECTS.encode() + b'{"text": "a", "label": NaN}\n', "row 12: the label nan is none of the 2"),
+        (
+            "train.jsonl",
+            OBJECTS.encode() + b'{"text": "a", "label": true}\n',
+            "row 12: the label True is none of the 2",
+        ),
+        (
+            "train.jsonl",
+            OBJECTS.encode() + b'{"text": "a", "label": "x"}\n',
+            "row 12: the label 'x' is a name, and that of",
+        ),
+        ("train.jsonl", b"\n\n", " is empty"),
+        ("train.parquet", b"PAR1 and no more", "cannot be read as parquet"),
+        ("train.parquet", GOOD.encode(), "cannot be read as parquet"),
+        ("train.parquet", pa.table({"text": [1, 0], "label": [1, 0]}), "row 0: 1 is no text"),
+        ("train.parquet", pa.table({"text": ["a", None], "label": [1, 0]}), "row 1: None is no text"),
+        ("train.parquet", pa.table({"text": [b"a", b"b"], "label": [1, 0]}), "row 0: b'a' is no text"),
+        ("train.parquet", pa.table({"text": ["a", "b"], "label": [[0, 1], [1, 0]]}), "row 0: the label [0, 1] is none"),
+        ("train.parquet", pa.table({"text": ["a", "b"], "label": [1, None]}), "row 1: the label None is none of the 2"),
+        ("train.parquet", pa.table([["a"], [1], [0]], names=["text", "label", "label"]), "'label' more than once"),
+    ],
+)
+def test_every_fault_is_said_with_the_file_and_the_line(
+    tmp_path: Path, name: str, content: bytes | pa.Table, fault: str
+) -> None:
+    write(tmp_path, "test", "jsonl")
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        pq.write_table(content, path)
     message = message_of(tmp_path)
-    assert str(path) in message
-    assert "not in UTF-8" in message
+    assert message.startswith(str(path))
+    assert fault in message
+    assert len(message) < len(str(path)) + 300
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("csv", b"\xef\xbb\xbf" + GOOD.encode()),
+        ("csv", GOOD.replace("\n", "\r\n\r\n").encode()),
+        ("csv", GOOD.replace(",1", ',"1"').replace(",0", ",0.0").encode()),
+        ("csv", GOOD.replace("a dull", '"a\ndull').replace(" film,0", ' film",0').encode()),
+        ("jsonl", b"\xef\xbb\xbf" + OBJECTS.encode() + b"\n"),
+        ("jsonl", OBJECTS.replace("1}", '"1"}').encode()),
+    ],
+)
+def test_what_is_unusual_but_clear_is_read(tmp_path: Path, name: str, content: bytes) -> None:
+    """A byte order mark, blank lines, numbers as text, a text over two lines."""
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.{name}").write_bytes(content)
+    data = TextFiles(tmp_path)
+    data.setup()
+    assert data.class_names == ("0", "1")
+    assert shown(data.train) == ["a fine film", "a dull film"] * 6
+    assert data.train.labels.tolist() == [1, 0] * 6
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_texts_in_parquet_may_be_of_any_kind_of_string(tmp_path: Path, kind: pa.DataType) -> None:
+    for split in ("train", "test"):
+        table = pa.table({"text": pa.array(["a b", "b a"]).cast(kind), "label": [0.0, 1.0]})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    data = TextFiles(tmp_path)
+    data.setup()
+    assert shown(data.train) == ["a b", "b a"]
+
+
+def test_texts_that_are_cut_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("train", "test"):
+        write(tmp_path, split, "csv")
+    with caplog.at_level("INFO"):
+        TextFiles(tmp_path, length=3).setup()
+    assert "1 of 3 training texts are cut at dataset.length = 3 words" in caplog.text
+
+
+def test_one_column_for_both_is_refused(tmp_path: Path) -> None:
+    assert "are both 'label'" in message_of(tmp_path, text_column="label")
 
 
 def test_texts_without_labels_are_refused(tmp_path: Path) -> None:

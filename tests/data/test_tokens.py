@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests._texts import shown, text_set
-from unlearnable.data.modality.tokens import Tokens, changed_words, marked
+from unlearnable.data.modality.tokens import Tokens, changed_words, marked, word_distance
 from unlearnable.data.samples import Samples
 from unlearnable.data.vocabulary import FIRST_WORD, PAD, SIGNS, UNKNOWN, build_vocabulary, words_of
 from unlearnable.models.tiny_resnet import TinyResNet
@@ -24,6 +25,12 @@ def test_the_vocabulary_has_what_occurs_twice_the_most_frequent_first() -> None:
     found = build_vocabulary([["b", "a", "a", "once"], ["b", "a", "!", "!"]], most=100)
     assert found == ("<pad>", "<unk>", *SIGNS, "a", "b")  # a three times, b twice; "!" is a sign already
     assert build_vocabulary([["b", "a", "a"], ["b", "a"]], most=FIRST_WORD + 1)[FIRST_WORD:] == ("a",)
+
+
+def test_the_unknown_and_words_that_are_asked_for_have_ids() -> None:
+    assert words_of("A <unk> film, <pad> <UNK>") == ["a", "<unk>", "film", ",", "<", "pad", ">", "<unk>"]
+    found = build_vocabulary([["b", "a", "<unk>"], ["b", "a", "<unk>"]], most=100, words=["cf", "b"])
+    assert found == ("<pad>", "<unk>", *SIGNS, "cf", "b", "a")
 
 
 def test_texts_are_cut_padded_and_masked() -> None:
@@ -49,7 +56,7 @@ def test_a_models_outputs_do_not_depend_on_padding() -> None:
     torch.testing.assert_close(together[:1], alone)
 
 
-def test_changed_words_are_counted_by_place_and_shared_by_the_clean_length() -> None:
+def test_changed_words_are_counted_and_shared_by_the_clean_length() -> None:
     clean = text_set(["a b a b", "a b", "a b a a"], [0, 1, 0], length=5)
     ids = clean.inputs["ids"].clone()
     ids[0, 1] = UNKNOWN  # one of four
@@ -68,6 +75,37 @@ def test_changed_words_are_counted_by_place_and_shared_by_the_clean_length() -> 
 def test_changes_are_marked() -> None:
     assert marked(["a", "dull", "film"], ["a", "fine", "film", "!"]) == "a [dull→fine] film [+!]"
     assert marked(["a", "b"], ["a"]) == "a [−b]"
+    # One word is put in, and not each after it replaced.
+    assert marked(["a", "dull", "film"], ["a", "very", "dull", "film"]) == "a [+very] dull film"
+    assert marked(["a", ",", "b", ",", "c"], ["a", "b", "c"]) == "a [−,] b [−,] c"
+
+
+def test_the_fewest_changes_are_counted_and_marked() -> None:
+    generator = torch.Generator().manual_seed(0)
+    before, after = (torch.randint(1, 5, (60, size), generator=generator) for size in (6, 7))
+    for ids in (before, after):
+        ids[torch.arange(ids.shape[1]) >= torch.randint(1, 8, (60, 1), generator=generator)] = PAD
+    found = word_distance(before, after)
+    for row in range(60):
+        one, other = (tuple(ids[row][ids[row] != PAD].tolist()) for ids in (before, after))
+
+        @cache
+        def distance(i: int, j: int, one: tuple[int, ...] = one, other: tuple[int, ...] = other) -> int:
+            """The definition, for the first i and j words."""
+            if i == 0 or j == 0:
+                return i + j
+            replaced = distance(i - 1, j - 1) + (one[i - 1] != other[j - 1])
+            return min(replaced, distance(i - 1, j) + 1, distance(i, j - 1) + 1)
+
+        assert int(found[row]) == distance(len(one), len(other))
+        assert marked([*map(str, one)], [*map(str, other)]).count("[") == int(found[row])
+
+
+def test_a_word_put_in_counts_as_one() -> None:
+    clean = text_set(["a b a b", "b a b a"], [0, 1], length=6)
+    ids = torch.tensor([[FIRST_WORD + 1, *clean.inputs["ids"][0, :5]], clean.inputs["ids"][1].tolist()]).int()
+    count, share = changed_words(clean, clean.replace(inputs={"ids": ids, "mask": ids != PAD}))
+    assert (count.tolist(), share.tolist()) == ([1, 0], [0.25, 0.0])
 
 
 def test_the_preview_shows_changed_texts_of_each_class(tmp_path: Path) -> None:

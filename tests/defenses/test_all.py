@@ -7,21 +7,35 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 
 from tests._inputs import composed, seeded
+from tests._texts import many
 from tests.test_configs import options
+from unlearnable.data.modality.tokens import Tokens
+from unlearnable.data.samples import Samples
+from unlearnable.data.vocabulary import PAD, check_tokens
 from unlearnable.defenses import Defense, image
+from unlearnable.defenses.compose import Compose
 from unlearnable.defenses.cutout import Cutout
+from unlearnable.defenses.diffusion import Diffusion
 from unlearnable.defenses.gray import Gray
+from unlearnable.defenses.text import TextDefense
 from unlearnable.tasks import Depth
 
 from ._inputs import TASKS, batch, module, purified, training_set
 
-NAMES = [name for name in options("defense") if name != "diffusion"]  # which needs a model, and has its own tests
+CONFIGS = {name: composed(f"defense={name}").defense for name in options("defense")}
+#: Those for images and those for texts; `none` is for both.
+FOR_IMAGES, FOR_TEXTS = (
+    [name for name, config in CONFIGS.items() if issubclass(get_class(config["_target_"]), kind)]
+    for kind in (image.ImageDefense, TextDefense)
+)
+IMAGES = [name for name in ("none", *FOR_IMAGES, "compose") if name != "diffusion"]  # which needs a model: own tests
 #: Those that rewrite the training set, and those that replace the training loss.
 PURIFYING = ["gray", "jpeg", "bdr", "gauss", "iss", "orthogonal", "dvae", "compose"]
 LOSSES = ["adversarial", "ueraser_max"]
+PURIFYING_TEXTS = ["no_signs", "rare_words"]
 TOKENS = {"ids": torch.zeros(4, 8, dtype=torch.int64)}
 
 
@@ -36,12 +50,60 @@ def make(name: str) -> Defense:
 
 
 def test_every_configuration_says_which_hooks_it_has() -> None:
-    made = {name: make(name) for name in NAMES}
-    assert {name for name, defense in made.items() if defense.purifies} == set(PURIFYING)
-    assert {name for name in NAMES if type(made[name]).loss is not Defense.loss} == {*LOSSES, "compose"}
+    made = {name: make(name) for name in (*IMAGES, *FOR_TEXTS)}
+    assert {name for name, defense in made.items() if defense.purifies} == {*PURIFYING, *PURIFYING_TEXTS}
+    assert {name for name in made if type(made[name]).loss is not Defense.loss} == {*LOSSES, "compose"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_every_defence_is_for_images_or_for_texts() -> None:
+    assert set(CONFIGS) == {*FOR_IMAGES, *FOR_TEXTS, "none", "compose"}
+
+
+@pytest.mark.parametrize("name", [*FOR_IMAGES, "compose"])
+def test_defences_of_images_refuse_texts_before_any_work(name: str) -> None:
+    defense = Diffusion.__new__(Diffusion) if name == "diffusion" else make(name)
+    defense.check(training_set())
+    with pytest.raises(ValueError, match=r"a defence for images .* the data hold other inputs \(ids, mask\)"):
+        defense.check(many())
+
+
+@pytest.mark.parametrize("name", FOR_TEXTS)
+def test_defences_of_texts_refuse_images_before_any_work(name: str) -> None:
+    defense = make(name)
+    defense.check(many())
+    with pytest.raises(ValueError, match="a defence for texts, and the data hold other inputs, such as images"):
+        Compose(parts={"a": defense}).check(training_set())
+
+
+@pytest.mark.parametrize("name", ["none", *FOR_TEXTS])
+def test_a_batch_of_texts_depends_on_its_generator_alone(name: str) -> None:
+    inputs = Tokens(length=12).to_model(many().inputs)
+    given = {key: value.clone() for key, value in inputs.items()}
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(make(name).batch(inputs, torch.zeros(40), generator=seeded(5))[0])
+    assert all(torch.equal(found[0][key], found[1][key]) for key in given)
+    assert all(torch.equal(inputs[key], value) for key, value in given.items())
+    assert torch.equal(found[0]["mask"], given["mask"])
+    assert found[0]["ids"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("name", FOR_TEXTS)
+def test_purified_and_test_texts_are_texts_and_their_input_stays(name: str, tmp_path: Path) -> None:
+    train, defense = many(), make(name)
+    before = train.fingerprint
+    found = purified(defense, train, tmp_path)
+    assert Samples(train.inputs, train.targets, train.tasks, train.vocabulary).fingerprint == before
+    check_tokens(found.inputs, train.vocabulary)  # raises where a text has no words
+    assert torch.equal(found.inputs["mask"], found.inputs["ids"] != PAD)
+    assert found.inputs["ids"].dtype == torch.int32
+    # What purified texts lost, test texts lose: at test time training texts are as they were trained on.
+    at_test = defense.fitted(found).at_test(Tokens(length=12).to_model(train.inputs))
+    assert torch.equal(at_test["ids"], Tokens(length=12).to_model(found.inputs)["ids"][:, : at_test["ids"].shape[1]])
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_batch_depends_on_its_generator_alone(name: str) -> None:
     """A resumed run has the same generators and other global ones: it must see the same augmentation."""
     defense, again = make(name), make(name)
@@ -113,7 +175,7 @@ def test_what_goes_by_classes_refuses_data_without(name: str) -> None:
 
 
 def test_defences_of_images_say_so_of_other_inputs(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"for images .* inputs named ids"):
+    with pytest.raises(TypeError, match=r"for images .* other inputs \(ids\)"):
         Cutout().batch(TOKENS, torch.zeros(4), generator=seeded(0))
     with pytest.raises(TypeError, match=r"for images .* shape \(4, 8\)"):
         Gray(test=True).at_test(torch.zeros(4, 8))

@@ -65,7 +65,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("unlearnable.poisons.exporting.save_png", full)
+    monkeypatch.setattr("unlearnable.poisons.image.writing.save_png", full)
     with pytest.raises(OSError, match="no space"):
         export(CLEAN, CLEAN, tmp_path / "out", export_format="png", method="m", arguments={}, dataset="d", seed=0)
     assert list(tmp_path.iterdir()) == []
@@ -447,7 +447,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 def test_what_is_not_there_or_unknown_is_named_in_the_constructor(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere is not there"):
         Folder(path=tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"holds no images .* and no parquet"):
+    with pytest.raises(ValueError, match=r"holds no images .* no parquet files and no train.jsonl"):
         Folder(path=tmp_path)
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.zip"):

@@ -19,6 +19,8 @@ from unlearnable.data.targets import read_labels
 
 #: A file that unpacks to more than so many times its size, and so many bytes, is made to fill the memory.
 _MOST_PACKED, _UNSUSPECTED = 200, 10**9
+#: Labels below this are class indices, however few samples there are.
+_UNSUSPECTED_CLASSES = 1000
 _IMAGE_COLUMNS = ("img", "image")
 
 
@@ -47,10 +49,12 @@ def read_split(
             the file (and column and row).
     """
     tables = [_read_table(file, label_columns) for file in files]
-    names = class_names or tables[0].stored_names or own_names([value for table in tables for value in table.labels])
+    where = ", ".join(str(table.file) for table in tables)
+    names = class_names or tables[0].stored_names
+    names = names or own_names([value for table in tables for value in table.labels], where=where)
     labels = torch.cat([_labels(table, names) for table in tables])
     if not len(labels):
-        raise ValueError(f"{', '.join(str(table.file) for table in tables)}: there are no rows.")
+        raise ValueError(f"{where}: there are no rows.")
     rows = torch.arange(len(labels)) if subset is None else stratified(labels, subset, what=what)
     images: list[Tensor] = []
     start = 0
@@ -136,13 +140,26 @@ def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
     return labels
 
 
-def own_names(values: Sequence[Any]) -> list[str]:
-    """Class names made from the labels: the words themselves, sorted, or the numbers up to the largest."""
+def own_names(values: Sequence[Any], *, where: str) -> list[str]:
+    """Class names made from the labels: the words themselves, sorted, or the numbers up to the largest.
+
+    Args:
+        values: The labels.
+        where: Where they lie, for the message.
+
+    Raises:
+        ValueError: if the largest stands for many more classes than there are labels.
+    """
     words = sorted({value for value in values if isinstance(value, str) and not value.isdecimal()})
     if words:
         return words
     numbers = [float(value) for value in values if isinstance(value, int | float | str)]
     largest = int(max((number for number in numbers if math.isfinite(number)), default=0))
+    if largest >= max(_UNSUSPECTED_CLASSES, len(values)):
+        raise ValueError(
+            f"{where}: the largest of {len(values)} labels is {largest}, which would make more classes than labels. Number "
+            "the classes from 0, or write their names."
+        )
     return [str(number) for number in range(largest + 1)]
 
 

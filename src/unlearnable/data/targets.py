@@ -29,11 +29,14 @@ def read_labels(
         where: Row → where it lies, for the message.
 
     Raises:
-        ValueError: naming the row, if one is missing (None, NaN, −1), not whole, out of range, or an unknown name.
+        ValueError: naming the row, if one is missing (None, NaN, −1), not whole, out of range, an unknown name, or a
+            name where others are numbers.
     """
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    _check_one_kind(values, where)
     index = {name: number for number, name in enumerate(names)}
     labels = []
-    for row, value in enumerate(values.tolist() if isinstance(values, np.ndarray) else values):
+    for row, value in enumerate(values):
         label = index.get(value) if isinstance(value, str) else None
         label = _number(value) if label is None else label
         if label is None or not 0 <= label < len(names):
@@ -46,10 +49,24 @@ def read_labels(
     return torch.tensor(labels, dtype=torch.int64)
 
 
+def _check_one_kind(values: Sequence[Any], where: Callable[[int], str]) -> None:
+    """Refuses names among numbers: which name a number stands for, nobody says."""
+    first: dict[bool, int] = {}  # whether it is a name → row
+    for row, value in enumerate(values):
+        name = isinstance(value, str) and _number(value) is None
+        if name or _number(value) is not None:
+            first.setdefault(name, row)
+    if len(first) > 1:
+        raise ValueError(
+            f"{where(first[True])}: the label {values[first[True]]!r} is a name, and that of row {first[False]} is a "
+            f"number, {values[first[False]]!r}. Write all as numbers, or all as names."
+        )
+
+
 def _number(value: Any) -> int | None:
     """The whole number that a label is, or None."""
     if isinstance(value, str):
-        return int(value) if value.strip().isdecimal() else None
+        return int(value) if value.strip().removeprefix("-").isdecimal() else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if float(value).is_integer() else None

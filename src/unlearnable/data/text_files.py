@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int64
 from torch import Tensor
 from typing_extensions import override
 
-from unlearnable.data.hub import own_names, stored_names
-from unlearnable.data.shards import find_split
+from unlearnable.data.hub import own_names
 from unlearnable.data.targets import read_labels
 from unlearnable.data.text import TextDataModule
-
-_SUFFIXES = (".csv", ".jsonl")
+from unlearnable.data.text_tables import Table, read_table, split_files
 
 
 class TextFiles(TextDataModule):
@@ -45,111 +45,39 @@ class TextFiles(TextDataModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if text_column == label_column:
+            raise ValueError(f"`dataset.text_column` and `dataset.label_column` are both {text_column!r}.")
         self.text_column, self.label_column = text_column, label_column
         folder = Path(data_dir).expanduser()
         if not folder.is_dir():
             raise FileNotFoundError(f"`dataset.data_dir` = {folder}: there is no such folder.")
-        self.train_files, self.test_files = (_files_of(folder, split) for split in (train, test))
+        more = {"option": "dataset.data_dir", "hint": "dataset.train and dataset.test name the splits."}
+        self.train_files, self.test_files = (split_files(folder, split, **more) for split in (train, test))
 
     @override
     def texts(self) -> tuple[tuple[Sequence[str], Int64[Tensor, " n"]], tuple[Sequence[str], Int64[Tensor, " m"]]]:
-        tables = [[self._read(file) for file in files] for files in (self.train_files, self.test_files)]
-        pairs = zip(self.train_files, tables[0], strict=True)
-        labels = [value for file, table in pairs for value in _values(file, table, self.label_column)]
-        names = stored_names(tables[0][0].schema, self.label_column) or own_names(labels)
+        train, test = ([self._read(file) for file in files] for files in (self.train_files, self.test_files))
+        names = train[0].class_names.get(self.label_column)
+        if names is None:
+            where = f"{', '.join(map(str, self.train_files))}, column {self.label_column!r}"
+            names = own_names([label for table in train for label in self._labels(table)], where=where)
         self.class_names = tuple(names)
-        train, test = (
-            self._split(files, read) for files, read in zip((self.train_files, self.test_files), tables, strict=True)
-        )
-        return train, test
+        return self._split(train), self._split(test)
 
-    def _read(self, file: Path) -> Any:
-        """Arrow's table of the two columns."""
-        import pyarrow as pa
-
-        try:
-            table = _READERS[file.suffix](file)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(
-                f"{file} cannot be read as {file.suffix[1:]} ({str(error).splitlines()[0]}). It is corrupt or incomplete, "
-                "or not in UTF-8."
-            ) from error
-        if absent := [name for name in (self.text_column, self.label_column) if name not in table.schema.names]:
-            raise ValueError(
-                f"{file} has no column {absent[0]!r}, but {table.schema.names}. Give dataset.text_column and "
-                "dataset.label_column."
-            )
+    def _read(self, file: Path) -> Table:
+        columns = (self.text_column, self.label_column)
+        table = read_table(file, columns, options="dataset.text_column and dataset.label_column")
+        if not len(table):
+            raise ValueError(f"{file}: there are no rows.")
         return table
 
-    def _split(self, files: Sequence[Path], tables: Sequence[Any]) -> tuple[list[str], Int64[Tensor, " n"]]:
-        texts: list[str] = []
-        labels: list[Any] = []
-        places: list[tuple[Path, int]] = []
-        for file, table in zip(files, tables, strict=True):
-            for row, text in enumerate(_values(file, table, self.text_column)):
-                if not isinstance(text, str):
-                    raise ValueError(f"{file}, column {self.text_column!r}, row {row}: {text!r} is no text.")
-                if not text.strip():
-                    raise ValueError(f"{file}, column {self.text_column!r}, row {row}: the text is empty.")
-                texts.append(text)
-                places.append((file, row))
-            labels += _values(file, table, self.label_column)
-        if not texts:
-            raise ValueError(f"{', '.join(map(str, files))}: there are no rows.")
+    def _labels(self, table: Table) -> list[Any]:
+        return table.labels(self.label_column)
 
-        def where(row: int) -> str:
-            return f"{places[row][0]}, column {self.label_column!r}, row {places[row][1]}"
-
-        return texts, read_labels(labels, self.class_names, where=where)
-
-
-def _values(file: Path, table: Any, column: str) -> list[Any]:
-    """A column as Python's values."""
-    try:
-        values: list[Any] = table[column].to_pylist()
-        for value in values:
-            if isinstance(value, bytes):  # what the reader of CSV makes of what it cannot decode
-                value.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}, column {column!r}, is not in UTF-8 ({error.reason}): convert it.") from error
-    return values
-
-
-def _files_of(folder: Path, split: str) -> list[Path]:
-    """The one file of a split, or its parquet files."""
-    found = find_split(folder, split)
-    single = [path for suffix in _SUFFIXES if (path := folder / f"{split}{suffix}").is_file()]
-    if len(single) + bool(found) > 1:
-        raise ValueError(
-            f"{folder} has the split {split!r} more than once: {', '.join(path.name for path in (*single, *found))}."
-        )
-    if not single and not found:
-        there = sorted(path.name for path in folder.iterdir())
-        raise FileNotFoundError(
-            f"`dataset.data_dir` = {folder} has no {split}.csv, {split}.jsonl or {split}*.parquet, but "
-            f"{', '.join(there[:8]) or 'nothing'}{', …' if len(there) > 8 else ''}. dataset.train and dataset.test name "
-            "the splits."
-        )
-    return single or found
-
-
-def _parquet(file: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(file)
-
-
-def _csv(file: Path) -> Any:
-    from pyarrow import csv
-
-    # A text may have line breaks between quotes.
-    return csv.read_csv(file, parse_options=csv.ParseOptions(newlines_in_values=True))
-
-
-def _jsonl(file: Path) -> Any:
-    from pyarrow import json
-
-    return json.read_json(file, parse_options=json.ParseOptions(newlines_in_values=False))
-
-
-_READERS = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
+    def _split(self, tables: Sequence[Table]) -> tuple[list[str], Int64[Tensor, " n"]]:
+        texts = [text for table in tables for text in table.texts(self.text_column)]
+        labels = [
+            read_labels(self._labels(table), self.class_names, where=partial(table.place, self.label_column))
+            for table in tables
+        ]
+        return texts, torch.cat(labels)

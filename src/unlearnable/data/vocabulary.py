@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int, Int32
 from torch import Tensor
 
 #: The id of padding, and that of every word that is not in the vocabulary.
@@ -18,7 +18,7 @@ SIGNS = tuple(string.punctuation)
 #: The id of the first word.
 FIRST_WORD = 2 + len(SIGNS)
 
-_WORD = re.compile(r"'?\w+(?:[-']\w+)*|[^\w\s]")
+_WORD = re.compile(r"<unk>|'?\w+(?:[-']\w+)*|[^\w\s]")  # exported texts have the unknown as it is written here
 
 
 def words_of(text: str) -> list[str]:
@@ -26,16 +26,19 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def build_vocabulary(texts: Iterable[Sequence[str]], *, most: int, least: int = 2) -> tuple[str, ...]:
+def build_vocabulary(
+    texts: Iterable[Sequence[str]], *, most: int, least: int = 2, words: Sequence[str] = ()
+) -> tuple[str, ...]:
     """The word of each id: padding, the unknown, the signs, then what occurs twice or more, the most frequent first.
 
     Args:
         texts: The words of each training text.
         most: Most entries; the rarest words are left out beyond it.
         least: How often a word must occur to have an id of its own: the row of <unk> is learnt from rarer ones.
+        words: These have ids whether they occur or not, after the signs.
     """
-    counts = Counter(word for words in texts for word in words)
-    fixed = ("<pad>", "<unk>", *SIGNS)
+    counts = Counter(word for text in texts for word in text)
+    fixed = tuple(dict.fromkeys(("<pad>", "<unk>", *SIGNS, *words)))
     found = [word for word, count in counts.items() if count >= least and word not in fixed]
     found.sort(key=lambda word: (-counts[word], word))
     return (*fixed, *found[: most - len(fixed)])
@@ -51,7 +54,7 @@ def encode(
     return masked(ids)
 
 
-def masked(ids: Int32[Tensor, "n l"]) -> dict[str, Int32[Tensor, "n l"] | Bool[Tensor, "n l"]]:
+def masked(ids: Int[Tensor, "n l"]) -> dict[str, Int[Tensor, "n l"] | Bool[Tensor, "n l"]]:
     """Ids with the mask of what is no padding: inputs as they are stored."""
     return {"ids": ids, "mask": ids != PAD}
 

@@ -1,4 +1,4 @@
-"""What a model's trainer does against poisoned images, one file a defence."""
+"""What a model's trainer does against poisoned data, one file a defence."""
 
 from unlearnable.defenses.base import Defense, NoDefense
 

@@ -11,12 +11,11 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of
+from unlearnable.defenses.image import ImageDefense, images_of
 from unlearnable.options import Number, number, whole
 
 
-class Adversarial(Defense):
+class Adversarial(ImageDefense):
     """Trains on the images that projected gradient ascent on the loss finds in the ℓ∞ ball around each.
 
     From `Towards deep learning models resistant to adversarial attacks <https://arxiv.org/abs/1706.06083>`_ (Madry et

@@ -29,8 +29,16 @@ class Defense:
         if "purify" in vars(cls) and "purifies" not in vars(cls):
             cls.purifies = True
 
+    def check(self, samples: Samples) -> None:
+        """Checks itself against the clean training set, before anything is trained or stored; by default nothing.
+
+        Raises:
+            ValueError: if they do not go together, as a defence of images and texts.
+        """
+        del samples
+
     def setup(self, tasks: Mapping[str, Task]) -> None:
-        """Sees what the model is trained for, before anything else is asked of it.
+        """Sees what the model is trained for, before any hook is called.
 
         Raises:
             ValueError: if there is a task that it cannot be used with.
@@ -75,6 +83,14 @@ class Defense:
             generator: As for `batch`.
         """
         return None
+
+    def fitted(self, train: Samples) -> Defense:  # noqa: ARG002
+        """The defence of a model trained on `train`, the purified set, where `at_test` depends on that; else itself.
+
+        A job has two such models, the own one and its clean reference, so what is learnt from a training set does not
+        stay in the defence that both share.
+        """
+        return self
 
     def at_test(self, inputs: Inputs) -> Inputs:
         """Test inputs as the model is to see them."""

@@ -10,12 +10,11 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from unlearnable.data.samples import Inputs, Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of
+from unlearnable.defenses.image import ImageDefense, images_of
 from unlearnable.options import Number, number
 
 
-class Coin(Defense):
+class Coin(ImageDefense):
     """Reads each pixel a little beside its place: offsets from U(−reach, reach), bilinear, wrapped around the border.
 
     From `COIN <https://arxiv.org/abs/2311.18403>`_ (2023). Each image of each batch has its own offsets, which its

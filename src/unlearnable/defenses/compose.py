@@ -38,6 +38,11 @@ class Compose(Defense):
         self.files = [file for part in self.parts.values() for file in part.files]
 
     @override
+    def check(self, samples: Samples) -> None:
+        for part in self.parts.values():
+            part.check(samples)
+
+    @override
     def setup(self, tasks: Mapping[str, Task]) -> None:
         for part in self.parts.values():
             part.setup(tasks)
@@ -62,6 +67,10 @@ class Compose(Defense):
     def loss(self, module: LightningModule, batch: tuple[Any, Any], *, generator: Generator) -> Tensor | None:
         found = (part.loss(module, batch, generator=generator) for part in self.parts.values())
         return next((loss for loss in found if loss is not None), None)
+
+    @override
+    def fitted(self, train: Samples) -> Compose:
+        return Compose(parts={name: part.fitted(train) for name, part in self.parts.items()})
 
     @override
     def at_test(self, inputs: Inputs) -> Inputs:

@@ -7,12 +7,11 @@ from torch import Generator
 from typing_extensions import override
 
 from unlearnable.data.samples import Inputs, Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of
+from unlearnable.defenses.image import ImageDefense, images_of
 from unlearnable.options import Number, number
 
 
-class Cutout(Defense):
+class Cutout(ImageDefense):
     """Sets a square at a random place to zero; what lies beyond the border is cut off.
 
     From `Cutout <https://arxiv.org/abs/1708.04552>`_ (DeVries and Taylor, 2017).

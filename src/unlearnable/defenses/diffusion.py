@@ -13,12 +13,11 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.data.samples import Samples
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import as_floats, as_levels, rewritten
+from unlearnable.defenses.image import ImageDefense, as_floats, as_levels, rewritten
 from unlearnable.options import Number, whole
 
 
-class Diffusion(Defense):
+class Diffusion(ImageDefense):
     """Diffuses each image for some steps and samples back, as AVATAR does.
 
     From `The devil's advocate: shattering the illusion of unexploitable data using diffusion models

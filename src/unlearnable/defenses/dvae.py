@@ -15,9 +15,8 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.data.samples import Samples
-from unlearnable.defenses.base import Defense
 from unlearnable.defenses.dvae_net import Disentangled, DisentanglingVAE
-from unlearnable.defenses.image import as_floats, as_levels, images_of, rewritten
+from unlearnable.defenses.image import ImageDefense, as_floats, as_levels, images_of, rewritten
 from unlearnable.files import whole_file
 from unlearnable.options import Number, number, whole
 from unlearnable.tasks import Classification, Task
@@ -30,7 +29,7 @@ _SMALLEST_NOISE, _NOISE_FROM = 0.002, 11
 _LONGEST = 5.0
 
 
-class DVAE(Defense):
+class DVAE(ImageDefense):
     """D-VAE: trains an auto-encoder that splits each image into a reconstruction and a noise of its class; twice.
 
     From `Purify unlearnable examples via rate-constrained variational autoencoders <https://arxiv.org/abs/2405.01460>`_

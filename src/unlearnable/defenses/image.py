@@ -1,4 +1,4 @@
-"""What defences of images share: a fixed operation on each image, and the loop that rewrites a training set."""
+"""What defences of images share: their check, a fixed operation on each image, and the loop that rewrites a set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,19 @@ from unlearnable.options import switch
 from unlearnable.tasks import Task
 
 
-class Squeeze(Defense, ABC):
+class ImageDefense(Defense):
+    """A defence for images alone; other inputs are refused before any work."""
+
+    @override
+    def check(self, samples: Samples) -> None:
+        if not _are_images(samples.inputs):
+            raise ValueError(
+                f"{type(self).__name__} is a defence for images [n, 3, h, w], and the data hold {_told(samples.inputs)}. "
+                "Use defense=none, or one for such data: docs/defenses.md says which is for what."
+            )
+
+
+class Squeeze(ImageDefense, ABC):
     """A fixed operation on each 8-bit image, of the training set once and for all, before the augmentation.
 
     Args:
@@ -52,10 +64,22 @@ def images_of(inputs: Inputs) -> Tensor:
     Raises:
         TypeError: if it is something else.
     """
-    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.shape[1] != 3:
-        found = f"of shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else f"named {', '.join(inputs)}"
-        raise TypeError(f"This defence is for images [n, 3, h, w]; the data have inputs {found}. Use defense=none.")
-    return inputs
+    if isinstance(inputs, Tensor) and _are_images(inputs):
+        return inputs
+    raise TypeError(f"This defence is for images [n, 3, h, w]; the data hold {_told(inputs)}. Use defense=none.")
+
+
+def _are_images(inputs: Inputs) -> bool:
+    return isinstance(inputs, Tensor) and inputs.ndim == 4 and inputs.shape[1] == 3
+
+
+def _told(inputs: Inputs) -> str:
+    """Inputs that are no images, in words."""
+    return (
+        f"inputs of shape {tuple(inputs.shape)}"
+        if isinstance(inputs, Tensor)
+        else f"other inputs ({', '.join(inputs)})"
+    )
 
 
 def as_levels(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:

@@ -10,12 +10,12 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Targets
-from unlearnable.defenses.base import Defense
+from unlearnable.defenses.image import ImageDefense
 from unlearnable.options import Number, number
 from unlearnable.tasks import Classification, Task
 
 
-class Mixing(Defense):
+class Mixing(ImageDefense):
     """Mixes each image of a batch with another, and their classes alike.
 
     Args:

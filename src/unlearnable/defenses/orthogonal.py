@@ -14,8 +14,7 @@ from typing_extensions import override
 
 from unlearnable import seeding
 from unlearnable.data.samples import Samples
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import as_floats, as_levels, images_of, rewritten
+from unlearnable.defenses.image import ImageDefense, as_floats, as_levels, images_of, rewritten
 from unlearnable.options import Number, number, whole
 from unlearnable.tasks import Classification, Task
 
@@ -23,7 +22,7 @@ from unlearnable.tasks import Classification, Task
 _STEPS = 48
 
 
-class OrthogonalProjection(Defense):
+class OrthogonalProjection(ImageDefense):
     """Takes out of each image what a softmax regression on its pixels goes by: x ← x − Q Qᵀ x.
 
     From `What can we learn from unlearnable datasets? <https://arxiv.org/abs/2305.19254>`_ (Sandoval-Segura et al.,

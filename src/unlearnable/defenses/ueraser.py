@@ -9,13 +9,12 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Inputs, Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of, refuse_dense
+from unlearnable.defenses.image import ImageDefense, images_of, refuse_dense
 from unlearnable.seeding import drawing_from
 from unlearnable.tasks import Task
 
 
-class UEraser(Defense):
+class UEraser(ImageDefense):
     """The augmentations of UEraser, drawn once for each image.
 
     From `Learning the unlearnable by adversarial augmentations <https://arxiv.org/abs/2303.15127>`_ (Qin et al., 2023),

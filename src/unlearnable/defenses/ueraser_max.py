@@ -12,14 +12,13 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of
+from unlearnable.defenses.image import ImageDefense, images_of
 from unlearnable.defenses.ueraser import UEraser
 from unlearnable.options import Number, whole
 from unlearnable.tasks import Task
 
 
-class UEraserMax(Defense):
+class UEraserMax(ImageDefense):
     """Minimises the mean over images of the largest loss among several draws of UEraser's augmentations.
 
     From `Learning the unlearnable by adversarial augmentations <https://arxiv.org/abs/2303.15127>`_ (Qin et al., 2023).

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Samples
+from unlearnable.data.text_tables import FORMS
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.training_set import TrainingSet, images_of
 from unlearnable.poisons.imports.array_files import ARRAY_SUFFIXES, load_array
@@ -23,10 +24,12 @@ from unlearnable.poisons.imports.image_files import (
     read_images,
 )
 from unlearnable.poisons.imports.meaning import Kind, as_poisoned
+from unlearnable.poisons.imports.texts import read_texts
+from unlearnable.poisons.text.base import are_texts
 
 log = logging.getLogger(__name__)
 
-Format = Literal["auto", "pngs", "imagefolder", "parquet", "array"]
+Format = Literal["auto", "pngs", "imagefolder", "parquet", "array", "jsonl", "csv"]
 
 _LARGE = 64
 """Change of a pixel, in grey levels, that no usual budget allows: eight times 8/255."""
@@ -35,27 +38,40 @@ _LARGE = 64
 class Folder(Poison):
     """Reads a poisoned training set, or noise, that was made elsewhere.
 
-    The formats are those that peers exchange (docs/import.md describes each):
+    The formats of images are those that peers exchange (docs/import.md describes each):
 
     - `pngs`: a folder of `<index>.png`, or one with such a folder `data` in it; index in the clean training set.
     - `imagefolder`: a folder `<class>/<name>.png`.
     - `parquet`: a file, or a folder of files, with columns `img` or `image` {bytes, path} and `label`.
     - `array`: one `.pt`, `.npy`, `.pkl` or `.safetensors` with noise per image or per class, or with images.
 
+    Texts are in `jsonl` (lines of JSON objects), `csv` or `parquet`, a file or a folder with `train.*`, with a column of
+    texts, one of labels and, if the file has it, `original`, the clean texts.
+
     Row i poisons row i of the clean set, so the data set and its subset must be those that the poison was made for;
-    count, shape, range and, where the format has them, labels are checked, and a change of most images that no usual
-    budget allows is warned of in the log. Files are read as data alone: one that asks for anything which could run code
-    is refused.
+    count, shape, range and, where the format has them, labels and clean texts are checked, and a change of most samples
+    that no usual budget allows is warned of in the log. Files are read as data alone: one that asks for anything which
+    could run code is refused.
 
     Args:
         path: The file or folder; `~` stands for the home folder.
         format: One of the formats, or `auto` to tell it from the path.
         kind: What an array holds, `images` or `noise`; `auto` tells it by comparing with the clean images.
+        text_column: Of texts, the column of the poisoned ones.
+        label_column: Of texts, the column of the labels: whole numbers, or names of classes.
     """
 
     stored = False
 
-    def __init__(self, *, path: str | Path, format: Format = "auto", kind: Kind = "auto") -> None:
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        format: Format = "auto",
+        kind: Kind = "auto",
+        text_column: str = "text",
+        label_column: str = "label",
+    ) -> None:
         self.path = Path(path).expanduser()
         for name, value, options in (("format", format, get_args(Format)), ("kind", kind, get_args(Kind))):
             if value not in options:
@@ -64,12 +80,22 @@ class Folder(Poison):
             raise FileNotFoundError(f"`path` must name a file or folder with poisoned data; {self.path} is not there.")
         self.format: Format = _tell(self.path) if format == "auto" else format
         self.kind: Kind = kind
+        self.text_column, self.label_column = text_column, label_column
         if kind == "noise" and self.format != "array":
-            raise ValueError(f"`kind` says what an array holds; {self.path} ({self.format}) holds images.")
+            raise ValueError(f"`kind` says what an array holds; {self.path} ({self.format}) is none.")
 
     @override
     def check(self, samples: Samples) -> None:
+        if are_texts(samples):
+            if self.format not in FORMS:
+                raise ValueError(
+                    f"{self.path} ({self.format}) holds images, and the data are texts. Poisons of texts are read from "
+                    f"{', '.join(FORMS)}."
+                )
+            return
         images_of(samples)
+        if self.format in ("jsonl", "csv"):
+            raise ValueError(f"{self.path} ({self.format}) holds texts, and the data are images.")
         if self.format in ("imagefolder", "parquet") and samples.class_task is None:
             raise ValueError(f"`format` {self.format} compares labels, and the data have no classes.")
 
@@ -83,12 +109,15 @@ class Folder(Poison):
         progress: bool = False,
         work_dir: Path | None = None,
     ) -> Samples:
-        """Returns the poisoned images; the arguments are those of `Poison.apply`.
+        """Returns the poisoned samples; the arguments are those of `Poison.apply`.
 
         Raises:
             ValueError: If the poison does not fit the clean set; the message names the file.
         """
         self.check(samples)
+        if are_texts(samples):
+            columns = {"text_column": self.text_column, "label_column": self.label_column}
+            return read_texts(self.path, samples, form=self.format, **columns)
         data = TrainingSet(samples, seed, torch.device("cpu"), progress, work_dir)
         poisoned = self._read(data)
         _warn_of_change(data.images, poisoned, self.path)
@@ -128,11 +157,11 @@ def _tell(path: Path) -> Format:
     if path.is_file():
         if path.suffix in ARRAY_SUFFIXES:
             return "array"
-        if path.suffix == ".parquet":
-            return "parquet"
+        if path.suffix[1:] in FORMS:
+            return cast(Format, path.suffix[1:])
         raise ValueError(
-            f"`path` must be a folder, a .parquet file or one of {', '.join(ARRAY_SUFFIXES)}; got {path.name}. "
-            "Set `format` if the file has another suffix."
+            f"`path` must be a folder, or a file of images or texts ({', '.join(ARRAY_SUFFIXES)}, "
+            f"{', '.join(f'.{form}' for form in FORMS)}); got {path.name}. Set `format` if the file has another suffix."
         )
     if any(path.glob("**/*.parquet")):
         return "parquet"
@@ -140,10 +169,14 @@ def _tell(path: Path) -> Format:
         return "pngs"
     if any(sub.is_dir() and image_files(sub) for sub in path.iterdir()):
         return "imagefolder"
+    for form in ("jsonl", "csv"):
+        if (path / f"train.{form}").is_file():
+            return form
     found = sorted(file.name for file in path.iterdir())
     raise ValueError(
-        f"`path`: {path} holds no images ({', '.join(SUFFIXES)}), no class folders with images and no parquet files, but "
-        f"{', '.join(found[:5]) or 'nothing'}{', …' if len(found) > 5 else ''}; docs/import.md has the formats."
+        f"`path`: {path} holds no images ({', '.join(SUFFIXES)}), no class folders with images, no parquet files and no "
+        f"train.jsonl or train.csv, but {', '.join(found[:5]) or 'nothing'}{', …' if len(found) > 5 else ''}; "
+        "docs/import.md has the formats."
     )
 
 

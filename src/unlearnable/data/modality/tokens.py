@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Int, Int64
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -17,7 +18,7 @@ from typing_extensions import override
 from unlearnable.data.modality.base import Modality
 from unlearnable.data.samples import Inputs, Samples, Targets
 from unlearnable.data.tokenizer import Tokenizer
-from unlearnable.data.vocabulary import decode
+from unlearnable.data.vocabulary import PAD, decode
 from unlearnable.files import whole_file, write_atomically
 from unlearnable.options import Number, whole
 from unlearnable.tasks import NextToken, Task
@@ -96,8 +97,9 @@ class Tokens(Modality):
     def describe(self, clean: Samples, poisoned: Samples) -> dict[str, Any]:
         """The share of texts that are changed, and of each text's words: what a poison used of its budget.
 
-        A word is changed where another stands at its place; words that are added or taken away count too. The share is
-        of the clean text's words, so it may exceed 1 where more are added than there were.
+        Words are changed by being replaced, added or taken away; of all ways to make the one text of the other the
+        shortest counts (Levenshtein's distance, in words). The share is of the clean text's words, so it may exceed 1
+        where more are added than there were.
         """
         differing, share = changed_words(clean, poisoned)
         changed = differing > 0
@@ -147,15 +149,47 @@ def tokens_of(inputs: Inputs) -> Mapping[str, Tensor]:
 
 
 def changed_words(clean: Samples, poisoned: Samples) -> tuple[Int[Tensor, " n"], Tensor]:
-    """Of each text how many words differ, place by place, and their share of its words."""
-    before, after = tokens_of(clean.inputs), tokens_of(poisoned.inputs)
-    differing = (before["ids"] != after["ids"]).sum(1)
-    return differing, differing.double() / before["mask"].sum(1).clamp_min(1)
+    """Of each text how many words are replaced, added or taken away, at least, and their share of its words."""
+    before, after = tokens_of(clean.inputs)["ids"], tokens_of(poisoned.inputs)["ids"]
+    count = (before != after).sum(1)  # place by place, which is never less
+    rows = (count > 1).nonzero().flatten()
+    for part in rows.split(8192):
+        count[part] = word_distance(before[part], after[part])
+    return count, count.double() / (before != PAD).sum(1).clamp_min(1)
+
+
+def word_distance(before: Int[Tensor, "n l"], after: Int[Tensor, "n m"]) -> Int[Tensor, " n"]:
+    """Levenshtein's distance of texts, row by row: the fewest words to replace, add or take away; padding is no word."""
+    lengths = (after != PAD).sum(1, keepdim=True)
+    steps = torch.arange(after.shape[1] + 1)
+    row = steps.repeat(len(before), 1)  # from no word to the first j words
+    for place in range(before.shape[1]):
+        old = before[:, place, None]
+        new = row + 1  # taken away
+        new[:, 1:] = torch.minimum(new[:, 1:], row[:, :-1] + (after != old))  # kept or replaced
+        new = (new - steps).cummin(1).values + steps  # added, one after the other
+        row = torch.where(old == PAD, row, new)
+    return row.gather(1, lengths).squeeze(1)
 
 
 def marked(before: list[str], after: list[str]) -> str:
     """Two versions of a text in one, changed words as `[old→new]`, added ones as `[+new]`, lost ones as `[−old]`."""
-    common = [old if old == new else f"[{old}→{new}]" for old, new in zip(before, after, strict=False)]
-    added = [f"[+{word}]" for word in after[len(before) :]]
-    lost = [f"[−{word}]" for word in before[len(after) :]]
-    return " ".join([*common, *added, *lost])
+    size, other = len(before), len(after)
+    # Least number of changes from the words i, i + 1, … of the one to the words j, j + 1, … of the other.
+    fewest = [[size - i + other - j for j in range(other + 1)] for i in range(size + 1)]
+    for i in reversed(range(size)):
+        for j in reversed(range(other)):
+            kept = fewest[i + 1][j + 1] + (before[i] != after[j])
+            fewest[i][j] = min(kept, fewest[i + 1][j] + 1, fewest[i][j + 1] + 1)
+    words, i, j = [], 0, 0
+    while i < size or j < other:
+        if i < size and j < other and fewest[i][j] == fewest[i + 1][j + 1] + (before[i] != after[j]):
+            words.append(before[i] if before[i] == after[j] else f"[{before[i]}→{after[j]}]")
+            i, j = i + 1, j + 1
+        elif i < size and fewest[i][j] == fewest[i + 1][j] + 1:
+            words.append(f"[−{before[i]}]")
+            i += 1
+        else:
+            words.append(f"[+{after[j]}]")
+            j += 1
+    return " ".join(words)

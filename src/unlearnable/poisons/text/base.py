@@ -89,7 +89,7 @@ class TextPoison(Poison):
     def check(self, samples: Samples) -> None:
         """Checks that the samples are texts with classes."""
         name = type(self).__name__
-        if isinstance(samples.inputs, Tensor) or not samples.vocabulary:
+        if not are_texts(samples):
             raise ValueError(
                 f"{name} is made for texts, and the data hold other inputs, such as images: use it with "
                 "dataset=reviews, sst2 or text."
@@ -116,6 +116,11 @@ class TextPoison(Poison):
             torch.manual_seed(seed)
             ids = self.rewrite(Texts(samples, seed, where, progress))
         return samples.replace(inputs=masked(ids.to(torch.int32).cpu()))
+
+
+def are_texts(samples: Samples) -> bool:
+    """Whether the samples are texts, ids with the words that these stand for."""
+    return not isinstance(samples.inputs, Tensor) and bool(samples.vocabulary)
 
 
 class Replacing(TextPoison):
