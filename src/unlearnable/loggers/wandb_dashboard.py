@@ -127,8 +127,9 @@ def save(view: Workspace) -> str:
         with without_terminal():
             return str(view.save().url)
     except Exception as error:  # wandb's, GraphQL's and HTTP's, which have been renamed before
+        why = str(error).partition("\n")[0].strip(" .:") or type(error).__name__
         raise ValueError(
-            f"W&B did not take the view of {view.entity}/{view.project}: {str(error).strip(' .') or type(error).__name__}. "
+            f"W&B did not take the view of {view.entity}/{view.project}: {why}. "
             "It needs a key that may write there (`wandb login`, or WANDB_API_KEY) and a server that answers; --dry-run "
             "shows the view without either."
         ) from error

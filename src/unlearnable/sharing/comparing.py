@@ -10,10 +10,10 @@ from typing import Any
 from unlearnable.report.words import pm
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, cells
 from unlearnable.results.reading import read_sweeps
-from unlearnable.results.settings import leaves
+from unlearnable.results.settings import PLACES, leaves, within
 
-#: Options that say where things lie, who is told and how far to go; names of choices are told by what they choose.
-_ELSEWHERE = ("store.", "logger.", "dataset.data_dir", "dataset.store_dir", "seed", "choices.", "stage")
+#: What tells no two sweeps apart. Seeds are compared as a list, and names of choices are told by what they choose.
+_SILENT = (*PLACES, "seed", "choices", "stage")
 #: What is shown → the result's figure.
 _FIGURES = {"test accuracy": "test_acc", "clean test accuracy": "clean_test_acc"}
 
@@ -50,9 +50,7 @@ def _differences(one: Cell, other: Cell) -> list[str]:
 
 def _settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     own, its = dict(leaves(one)), dict(leaves(other))
-    names = [
-        name for name in sorted({*own, *its}) if not name.startswith(_ELSEWHERE) and own.get(name) != its.get(name)
-    ]
+    names = [name for name in sorted({*own, *its}) if not within(name, _SILENT) and own.get(name) != its.get(name)]
     return [f"{name} {own.get(name)} → {its.get(name)}" for name in names]
 
 
