@@ -84,7 +84,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace) -> int:
     """Checks records: form, digests, that figures follow from the runs, and one of the runs if the data are given."""
     from unlearnable.sharing.schema import read_record
-    from unlearnable.sharing.verifying import problems, rerun
+    from unlearnable.sharing.verifying import notes, problems, rerun
 
     if options.folder is not None and len(options.records) > 1:
         raise ValueError("`--folder` holds the data of one record; give one.")
@@ -95,7 +95,8 @@ def _verify(options: argparse.Namespace) -> int:
         if options.folder is not None and not found:
             found = rerun(record, options.folder, seed=options.seed, data_dir=options.data_dir, out=options.out)
         failed |= bool(found)
-        print("\n".join(f"{path}: {one}" for one in found) or f"{path}: all is as it says")
+        said = found or ["all is as it says", *notes(record)]
+        print("\n".join(f"{path}: {one}" for one in said))
     return int(failed)
 
 

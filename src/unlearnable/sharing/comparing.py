@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: if one holds no results.
     """
-    one, other = (_methods(folder) for folder in (first, second))
+    found = [cells(read_sweeps([folder])) for folder in (first, second)]
+    varied = {place for sweep in found for place in _varied(sweep)}
+    one, other = ({_name(cell, varied): cell for cell in sweep} for sweep in found)
     lines = [f"only in {first}: {name}" for name in one if name not in other]
     lines += [f"only in {second}: {name}" for name in other if name not in one]
     for name in one:
@@ -33,15 +35,19 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     return lines
 
 
-def _methods(folder: str | Path) -> dict[str, Cell]:
-    """Method, with what else tells cells apart within this sweep → its cell."""
-    found = cells(read_sweeps([folder]))
-    axes = [[*map(str, cell.first.axes[1:]), cell.first.settings] for cell in found]
-    varied = [place for place in range(len(axes[0]) if axes else 0) if len({row[place] for row in axes}) > 1]
-    return {
-        " · ".join([cell.first.label, *(row[place] for place in varied)]): cell
-        for cell, row in zip(found, axes, strict=True)
-    }
+def _axes(cell: Cell) -> list[str]:
+    return [*map(str, cell.first.axes[1:]), cell.first.settings]
+
+
+def _varied(sweep: Sequence[Cell]) -> list[int]:
+    """The places of the axes in which a sweep's cells differ besides the method."""
+    return [place for place, values in enumerate(zip(*map(_axes, sweep), strict=True)) if len({*values}) > 1]
+
+
+def _name(cell: Cell, varied: Collection[int]) -> str:
+    """The method, with what either sweep varied."""
+    axes = _axes(cell)
+    return " · ".join([cell.first.label, *(axes[place] for place in sorted(varied) if axes[place])])
 
 
 def _differences(one: Cell, other: Cell) -> list[str]:
