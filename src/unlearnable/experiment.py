@@ -23,6 +23,7 @@ from unlearnable.data.module import DataModule
 from unlearnable.files import write_atomically
 from unlearnable.identity import plain
 from unlearnable.leases import TakenError
+from unlearnable.logged import CONFLICT, PREVIEW
 from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
@@ -102,7 +103,7 @@ def run(config: DictConfig, *, folder: Path, group: str = "", tags: Sequence[str
             config, poisoned, own, reference, seconds=seconds(), priors=priors, noise=noise, preview=preview
         )
         write_atomically(folder / RESULT, json.dumps(result, indent=1))
-        for key, picture in (("preview", preview), ("conflict", draw_conflict(result, folder))):
+        for key, picture in ((PREVIEW, preview), (CONFLICT, draw_conflict(result, folder))):
             if picture is not None:
                 logger.image(key, picture)
         logger.result(result, folder, poisoned.entry.path if poisoned.entry else None)

@@ -6,8 +6,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests._browser import dumped
 from tests.results._sweeps import LAYERS, METHODS, multi_task, result, write_sweep
 from unlearnable.distances import layer_differences
 from unlearnable.report.__main__ import main
 from unlearnable.report.build import build, read
+from unlearnable.report.chart import lifts
 from unlearnable.report.page import LARGEST_BYTES, write_page
 
 
@@ -243,6 +243,26 @@ def test_both_renderers_draw_one_description(tmp_path: Path) -> None:
         assert sorted(bar[1] for bar in bars) == pytest.approx(sorted(high for _, high in means.x_range))
 
 
+def test_labels_of_points_that_are_close_stand_above_one_another() -> None:
+    # Points in pixels, 35 at least for a label, 7 high; it is lifted pixel by pixel from 3.5 above its point.
+    assert lifts([(0, 0), (100, 0), (10, 2)], near=35, line=7) == [3.5, 3.5, 8.5]
+    assert lifts([(10, 2), (0, 0)], near=35, line=7) == [8.5, 3.5]  # the upper one, whichever comes first
+    assert lifts([], near=35, line=7) == []
+
+
+def test_epochs_are_whole_numbers_on_both_renderers(tmp_path: Path) -> None:
+    from unlearnable.report import render_matplotlib, render_plotly
+    from unlearnable.report.papers import sheets
+
+    for epochs, step in ((4, 1), (30, 5)):
+        _, cells = read([write_sweep(tmp_path / str(epochs), *[result(p, epochs=epochs) for p in ("clean", "em")])])
+        chart = sheets(cells)["curves"][0]
+        drawn = render_plotly.draw(chart).layout.xaxis
+        assert (drawn.tick0, drawn.dtick) == (0, step)
+        figure = render_matplotlib.draw([chart])
+        assert all(tick == int(tick) for tick in figure.axes[0].get_xticks())
+
+
 def test_text_from_jobs_cannot_become_markup(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path / "sweep", result("em"), failed=1)
     record = json.loads((sweep / "1-rem" / "failed.json").read_text())
@@ -299,12 +319,7 @@ def test_the_command_builds_over_several_sweeps_and_refuses_what_is_none(
 
 
 def test_a_browser_draws_every_figure(built: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs Chromium or Chrome on the PATH")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--window-size=1280,30000"]
-    command = [browser, *options, "--virtual-time-budget=30000", "--dump-dom", f"file://{built / 'report.html'}?all"]
-    drawn = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
+    drawn = dumped(built / "report.html", tmp_path, size=(1280, 30000), query="?all")
     assert 'data-ready="yes"' in drawn
     plots = re.findall(r'<div class="plot( js-plotly-plot)?"', drawn)
     assert len(plots) > 10

@@ -12,7 +12,7 @@ import pytest
 
 from tests.results._sweeps import result, write_sweep
 from unlearnable.results.cells import cells
-from unlearnable.results.comparison import by_defense, defense_label
+from unlearnable.results.comparison import by_defense, defense_label, transferred_orders, transfers
 from unlearnable.results.defended import Defended, against_published, defended
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.rows import write_tables
@@ -124,6 +124,21 @@ def test_options_of_a_defence_are_columns_of_their_own(tmp_path: Path) -> None:
     assert {title: [*map(defense_label, family)] for title, family in found.items()} == {
         "all jobs": ["none", "gray (quality=10)", "gray (quality=50)"]
     }
+
+
+def test_beta_goes_between_models_not_between_defences(tmp_path: Path) -> None:
+    assert transfers(cells(read_sweeps([sweep(tmp_path / "one")]))) == {}
+    jobs = [
+        made(poison, defense, model={"width": width})
+        for poison in ("em", "ops", "lsp")
+        for defense in ("none", "gray")
+        for width in (8, 16)
+    ]
+    found = cells(read_sweeps([write_sweep(tmp_path / "two", *jobs)]))
+    for moved in (transfers(found), transferred_orders(found)):
+        assert {title: {*one.settings} for title, one in moved.items()} == {
+            title: {"model.width=8", "model.width=16"} for title in ("defence none", "defence gray")
+        }
 
 
 def test_one_defence_is_no_matrix(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from tests.results._sweeps import result, write_sweep
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import Run
+from unlearnable.results.settings import portable
 
 
 def _runs(folder: Path, *made: dict[str, Any]) -> list[Run]:
@@ -97,3 +98,10 @@ def test_callbacks_that_change_the_training_are_told_although_the_reference_is_t
         "callbacks.stop.patience=1",
         "callbacks.stop.patience=2",
     ]
+
+
+def test_a_portable_configuration_does_not_say_where_things_lie() -> None:
+    places = {"data_dir": "/data", "store_dir": "/store", "download": False}
+    config = {**_machine("here"), "dataset": {**places, "subset": 5, "surrogate": {"width": 8}}, "seed": 0}
+    kept = {"dataset": {"subset": 5, "surrogate": {"width": 8}}, "seed": 0}
+    assert portable({name: config[name] for name in ("store", "logger", "dataset", "seed")}) == kept

@@ -51,7 +51,10 @@ def test_a_folder_in_a_record_out_that_another_run_reproduces(tiny: str, tmp_pat
     ("arguments", "message"),
     [
         (["benchmark", "nowhere", "--protocol", "digits-v1"], "nowhere is not there"),
-        (["benchmark", ".", "--protocol", "digits-v9"], "must be one of cifar10-cpu-v1, digits-v1"),
+        (
+            ["benchmark", ".", "--protocol", "digits-v9"],
+            "must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, sst2-v1",
+        ),
         (["benchmark", ".", "--protocol", "cifar10-cpu-v1"], "`data_dir` must say where the clean data are"),
         (["benchmark", ".", "--protocol", "digits-v1", "--data-dir", "."], "`data_dir` is not needed"),
         (["benchmark", ".", "--protocol", "digits-v1", "--seeds", "0"], "`seeds` must be"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.results._sweeps import write_sweep
+from tests.results._sweeps import result, write_sweep
 from tests.sharing._records import job, sweep
 from unlearnable.sharing.comparing import compare
 
@@ -24,6 +24,12 @@ def test_settings_figures_and_methods_that_differ_are_said(tmp_path: Path) -> No
         "em: eps 0.05 → 0.1",
         "em: test accuracy 0.2100 → 0.5000",
     ]
+
+
+def test_a_method_is_found_among_more_settings(tmp_path: Path) -> None:
+    one = write_sweep(tmp_path / "a", result("em"))
+    more = write_sweep(tmp_path / "b", result("em"), result("em", eps=0.01))
+    assert compare(one, more) == [f"only in {more}: em · 0.01"]
 
 
 def test_another_verdict_is_said(tmp_path: Path) -> None:

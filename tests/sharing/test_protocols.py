@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tests._inputs import ROOT
 from unlearnable.identity import plain
 from unlearnable.sharing.protocols import composed, differences, digest, protocol, protocol_digest, protocols
 
@@ -11,7 +14,9 @@ from unlearnable.sharing.protocols import composed, differences, digest, protoco
 #: value, or list a new option with its neutral value in `_ADDED_SINCE`. What shall mean something else is a new protocol.
 PUBLISHED = {
     "cifar10-cpu-v1": "50439d849a86942943eca4e90507c760",
+    "cifar10-v1": "3b65fe81c035e10919518fed59b657a5",
     "digits-v1": "eebd420fac7e809af24caa302066881a",
+    "sst2-v1": "1a5b49b862afe22ed764c9afd94ade5c",
 }
 
 
@@ -52,6 +57,18 @@ def test_moving_a_class_and_a_new_option_that_is_null_change_no_digest() -> None
     assert digest(config) != PUBLISHED["digits-v1"]
 
 
+@pytest.mark.parametrize(
+    ("name", "experiment"), [("cifar10-cpu-v1", "cifar10_cpu"), ("cifar10-v1", "cifar10"), ("sst2-v1", "sst2")]
+)
+def test_the_experiments_that_documents_show_are_still_those_of_the_protocols(name: str, experiment: str) -> None:
+    assert differences(plain(composed(f"experiment={experiment}")), name) == []
+
+
+def test_the_committed_runs_were_made_by_the_protocol() -> None:
+    path = ROOT / "docs" / "results" / "cifar10_five_seeds" / "configuration.json"
+    assert differences(json.loads(path.read_text()), "cifar10-cpu-v1") == []
+
+
 def test_an_unknown_protocol_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="must be one of cifar10-cpu-v1, digits-v1; got 'digits'"):
+    with pytest.raises(ValueError, match="must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, sst2-v1; got 'digits'"):
         protocol("digits")

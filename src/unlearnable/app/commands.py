@@ -84,7 +84,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _verify(options: argparse.Namespace) -> int:
     """Checks records: form, digests, that figures follow from the runs, and one of the runs if the data are given."""
     from unlearnable.sharing.schema import read_record
-    from unlearnable.sharing.verifying import problems, rerun
+    from unlearnable.sharing.verifying import notes, problems, rerun
 
     if options.folder is not None and len(options.records) > 1:
         raise ValueError("`--folder` holds the data of one record; give one.")
@@ -95,7 +95,8 @@ def _verify(options: argparse.Namespace) -> int:
         if options.folder is not None and not found:
             found = rerun(record, options.folder, seed=options.seed, data_dir=options.data_dir, out=options.out)
         failed |= bool(found)
-        print("\n".join(f"{path}: {one}" for one in found) or f"{path}: all is as it says")
+        said = found or ["all is as it says", *notes(record)]
+        print("\n".join(f"{path}: {one}" for one in said))
     return int(failed)
 
 
@@ -128,6 +129,23 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_dashboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--entity", required=True, help="W&B user or team")
+    parser.add_argument("--project", default="unlearnable", help="W&B project (unlearnable)")
+    parser.add_argument("--dry-run", action="store_true", help="print the view as JSON; needs no key and no network")
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    """Writes a saved view of a W&B project: distances over seeds, maps of SAL, the table of methods."""
+    import json
+
+    from unlearnable.loggers.wandb_dashboard import dashboard, save, spec_of
+
+    view = dashboard(options.entity, options.project)
+    print(json.dumps(spec_of(view), indent=1) if options.dry_run else save(view))
+    return 0
+
+
 #: Name → its arguments, and what it does.
 COMMANDS: dict[str, tuple[Add, Do]] = {
     "benchmark": (_add_benchmark, _benchmark),
@@ -135,4 +153,5 @@ COMMANDS: dict[str, tuple[Add, Do]] = {
     "verify": (_add_verify, _verify),
     "compare": (_add_compare, _compare),
     "leaderboard": (_add_leaderboard, _leaderboard),
+    "dashboard": (_add_dashboard, _dashboard),
 }

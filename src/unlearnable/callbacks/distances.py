@@ -11,8 +11,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from typing_extensions import override
 
-from unlearnable.callbacks.measuring import task_key
 from unlearnable.distances import UndefinedDistanceError, geometric_distance, learnability_threshold, per_epoch
+from unlearnable.logged import BETA, EPOCH, GEOMETRIC, LEARNABLE_LAYERS, UD, VALUE, task_key
 from unlearnable.measures.history import History
 
 
@@ -72,7 +72,7 @@ def log_afterwards(
     """
     for epoch in sorted({*own} & {*clean}):
         for logger in loggers:
-            logger.log_metrics({**epoch_figures(own[epoch], clean, epoch), "epoch": epoch - 1})
+            logger.log_metrics({**epoch_figures(own[epoch], clean, epoch), EPOCH: epoch - 1})
     for logger in loggers:
         logger.save()
 
@@ -96,6 +96,6 @@ def epoch_figures(
         with suppress(UndefinedDistanceError):
             beta = learnability_threshold(np.stack([clean[place][task] for place in sorted(clean)]))
             count, _, value = per_epoch(own, reference, beta)
-        figures = {"beta": beta, "learnable_layers": float(count), "value": value, "geometric": geometric}
-        values |= {f"{task_key('ud', task, sal)}/{name}": figure for name, figure in figures.items()}
+        figures = {BETA: beta, LEARNABLE_LAYERS: float(count), VALUE: value, GEOMETRIC: geometric}
+        values |= {f"{task_key(UD, task, sal)}/{name}": figure for name, figure in figures.items()}
     return values

@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.callbacks.trajectory import whole_epoch
+from unlearnable.logged import task_key
 from unlearnable.measures.base import Context, Measure, Measured
 from unlearnable.measures.history import History
 
@@ -127,11 +128,6 @@ def running_losses(metrics: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict
     """Task → the training loss that the module logged for the epoch, of those whose loss it did log."""
     keys = {task: "train/loss" if len(tasks) == 1 else f"train/{task}/loss" for task in tasks}
     return {task: float(metrics[key]) for task, key in keys.items() if key in metrics}
-
-
-def task_key(name: str, task: str, tasks: Mapping[str, Any]) -> str:
-    """The log key of a quantity: with one task just its name, with several `<name>/<task>`."""
-    return name if len(tasks) == 1 else f"{name}/{task}"
 
 
 def _no_weights(epoch: int) -> Mapping[str, Tensor]:

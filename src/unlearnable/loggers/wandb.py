@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
+from unlearnable.logged import EPOCH
 from unlearnable.loggers.base import Guard, JobInfo, JobLogger, SweepInfo
 from unlearnable.loggers.wandb_content import log_artifacts, log_report, log_sal, log_text, summary_values
 
@@ -57,7 +58,7 @@ class RunState:
 
     def new(self, metrics: Mapping[str, Any]) -> bool:
         """Whether these metrics of this epoch were not logged yet; they count as logged from now on."""
-        mark = f"{metrics.get('epoch')}:{digest_of(sorted(metrics))[:8]}"
+        mark = f"{metrics.get(EPOCH)}:{digest_of(sorted(metrics))[:8]}"
         if mark in self.logged:
             return False
         self.logged.add(mark)
@@ -87,8 +88,8 @@ class SafeWandbLogger(WandbLogger):
 
         def take() -> None:
             self._experiment = made = run()
-            made.define_metric("epoch")
-            made.define_metric("*", step_metric="epoch")
+            made.define_metric(EPOCH)
+            made.define_metric("*", step_metric=EPOCH)
             self.state.id = made.id
             self.state.write()
 
@@ -110,7 +111,7 @@ class SafeWandbLogger(WandbLogger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         def log() -> None:
             # A continued job shows its finished epochs again; the run has them already.
-            if "epoch" not in metrics or self.state.new(metrics):
+            if EPOCH not in metrics or self.state.new(metrics):
                 self.experiment.log(dict(metrics))
 
         self.guard(log)
@@ -238,7 +239,7 @@ def start_run(
         "reinit": "finish_previous",
         "settings": wandb.Settings(**options),
     }
-    with _without_terminal():
+    with without_terminal():
         try:
             resume: Any = "allow" if id_ and wanted == "online" else None
             return wandb.init(**arguments, mode=wanted, resume=resume)  # type: ignore[arg-type]
@@ -259,7 +260,7 @@ def _mode_of_environment() -> str:
 
 
 @contextmanager
-def _without_terminal() -> Iterator[None]:
+def without_terminal() -> Iterator[None]:
     """Keeps W&B from asking for a key in the middle of a job: it asks where there is a terminal."""
     terminal = sys.stdin
     with open(os.devnull, encoding="utf-8") as nothing:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.files import finite
+from unlearnable.logged import JOBS, METHODS, REPORT, SAL_TABLE, figure_key
 from unlearnable.loggers.base import SweepInfo
 from unlearnable.report.pictures import draw_job
 from unlearnable.results.cells import figure
@@ -20,9 +21,9 @@ def log_sal(run: Any, result: Mapping[str, Any], folder: Path) -> None:
     import wandb
 
     columns = ["task", "epoch", "layer", "sal", "clean_sal", "beta", "learnable"]
-    run.log({"sal/table": wandb.Table(columns=columns, data=sal_rows(result))})
+    run.log({SAL_TABLE: wandb.Table(columns=columns, data=sal_rows(result))})
     for name, drawn in draw_job(folder).items():
-        run.log({f"figures/{name}": wandb.Image(drawn)})
+        run.log({figure_key(name): wandb.Image(drawn)})
 
 
 def summary_values(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def log_report(run: Any, sweep: SweepInfo) -> None:
     """A sweep's tables, page and figures."""
     import wandb
 
-    for name, rows in (("jobs", job_rows(sweep.records)), ("methods", [cell_row(cell) for cell in sweep.cells])):
+    for name, rows in ((JOBS, job_rows(sweep.records)), (METHODS, [cell_row(cell) for cell in sweep.cells])):
         if rows:
             columns = columns_of(rows)
             data = [[finite(row.get(column)) for column in columns] for row in rows]
@@ -100,7 +101,7 @@ def log_report(run: Any, sweep: SweepInfo) -> None:
     for path in sweep.written:
         report.add_file(str(path), name=f"figures/{path.name}" if path.parent.name == "figures" else path.name)
         if path.suffix == ".html":
-            run.log({"report": wandb.Html(path.read_text(encoding="utf-8"), inject=False)})
+            run.log({REPORT: wandb.Html(path.read_text(encoding="utf-8"), inject=False)})
         elif path.suffix == ".png":
-            run.log({f"figures/{path.stem}": wandb.Image(str(path))})
+            run.log({figure_key(path.stem): wandb.Image(str(path))})
     run.log_artifact(report)

@@ -14,13 +14,11 @@ from unlearnable.results.cells import Cell, cells
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import Records
 from unlearnable.results.rows import write_tables
+from unlearnable.results.settings import portable
 
 RUNS, CONFIGURATION = "runs.json", "configuration.json"
 #: Left out of `runs.json`; the last three follow from SAL and losses.
 _BULKY = ("config", "tasks", "reused", "geometric", "count_log", "equal_loss")
-
-#: Options of a data set that say where it lies on one machine.
-_PLACES = ("data_dir", "store_dir")
 
 
 def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
@@ -37,7 +35,7 @@ def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) ->
     """Writes what is worth keeping under version control: tables, `runs.json` and the figures as PNG.
 
     `runs.json` has every run's figures and SAL to five digits, without configurations; `configuration.json` has the
-    resolved configuration of the first.
+    resolved configuration of the first, but for what says where things lie.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = write_tables(folder, records, aggregates)
@@ -45,7 +43,7 @@ def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) ->
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # a line a run: small differences
     write_atomically(folder / RUNS, f"[\n{lines}\n]\n")
     if records.runs:
-        write_atomically(folder / CONFIGURATION, json.dumps(_portable(records.runs[0].result["config"]), indent=1))
+        write_atomically(folder / CONFIGURATION, json.dumps(portable(records.runs[0].result["config"]), indent=1))
     for path in write_figures(folder, aggregates):
         if path.suffix == ".png":
             written.append(path)
@@ -60,12 +58,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(entry) for entry in value]
     return {key: _rounded(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-
-def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """Without the folders of the machine that it ran on."""
-    kept = {key: value for key, value in config.items() if key not in ("store", "logger")}
-    return {**kept, "dataset": {key: value for key, value in kept.get("dataset", {}).items() if key not in _PLACES}}
 
 
 def build(folder: Path, records: Records, aggregates: Sequence[Cell], *, title: str | None = None) -> list[Path]:

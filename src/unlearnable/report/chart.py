@@ -30,6 +30,7 @@ class Axis:
         from_zero: Whether it starts at zero.
         categories: The names in order; empty takes them as they come.
         ticks: The places that are named; empty leaves them to the renderer.
+        whole: Whether only whole numbers are named.
     """
 
     title: str = ""
@@ -38,6 +39,7 @@ class Axis:
     from_zero: bool = False
     categories: Sequence[str] = ()
     ticks: Sequence[float] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,27 @@ def decades(values: Sequence[float]) -> list[float]:
     ]
     inside = [tick for tick in ticks if known and min(known) / 2 <= tick <= 2 * max(known)]
     return inside or [1.0]
+
+
+def lifts(places: Sequence[tuple[float, float]], *, near: float, line: float) -> list[float]:
+    """How far above its point each label stands, so that none lies on another.
+
+    Args:
+        places: The points, to the right and upwards, in the unit of the lifts.
+        near: Points less far apart than this, side by side, may have labels that meet.
+        line: Height of a label.
+    """
+    found: dict[int, float] = {}
+    for number in sorted(range(len(places)), key=lambda number: places[number][1]):
+        column, row = places[number]
+        lift = line / 2
+        while any(
+            abs(column - places[other][0]) < near and abs(row + lift - places[other][1] - above) < line
+            for other, above in found.items()
+        ):
+            lift += line / 7
+        found[number] = lift
+    return [found[number] for number in range(len(places))]
 
 
 def texts_of(values: Float64[np.ndarray, "rows columns"]) -> list[list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unlearnable.logged import SAL_FIGURE
 from unlearnable.report.chart import Chart
 from unlearnable.report.figures import across, curves, defended, maps, methods
 from unlearnable.report.style import looks
@@ -74,5 +75,5 @@ def sheets(cells: Sequence[Cell]) -> dict[str, list[Chart]]:
 
 def job_sheets(one: Comparison, look: Mapping[str, Any]) -> dict[str, list[Chart]]:
     """The figures that say something of a single job too: maps of all measures, learnable layers over the epochs."""
-    found = {"sal": maps.methods_sal_maps(one), "learnable_layers": [maps.learnable(one, look)]}
+    found = {SAL_FIGURE: maps.methods_sal_maps(one), "learnable_layers": [maps.learnable(one, look)]}
     return found | {name: maps.methods_measure_maps(one, name) for name in measures_of(one.methods)}

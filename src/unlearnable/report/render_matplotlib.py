@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from unlearnable.files import whole_file
-from unlearnable.report.chart import Chart, Heat, Place, Series, reaches
+from unlearnable.report.chart import Chart, Heat, Place, Series, lifts, reaches
 from unlearnable.report.style import CLEAN_COLOUR, DIVERGING, Look
 
 #: Width in inches of a text column and of a page in the usual templates.
@@ -171,6 +171,8 @@ def _scales(axes: Axes, chart: Chart) -> None:
         if of.ticks:
             axis.set_ticks(of.ticks, [f"{tick:g}" for tick in of.ticks])
             axis.set_ticks([], minor=True)
+        if of.whole:
+            axis.set_major_locator(MaxNLocator(integer=True))
         if of.percent:
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
     if chart.x.from_zero:
@@ -287,12 +289,7 @@ def _norm(heat: Heat) -> Normalize:
 def _label(axes: Axes, points: Sequence[tuple[str, Any, Any]]) -> None:
     """Writes each point's name beside it, one above the other where points are close."""
     right = axes.get_xlim()[1] - 0.2 * (axes.get_xlim()[1] - axes.get_xlim()[0])
-    heights: list[tuple[float, float]] = []
-    for name, x, y in sorted(points, key=lambda point: point[2]):
-        column, row = axes.transData.transform((x, y)) * 72 / axes.figure.dpi  # in points
-        lift = 4.0
-        while any(abs(column - other) < 35 and abs(row + lift - height) < 7 for other, height in heights):
-            lift += 1
-        heights.append((column, row + lift))
+    places = [tuple(axes.transData.transform((x, y)) * 72 / axes.figure.dpi) for _, x, y in points]
+    for (name, x, y), lift in zip(points, lifts(places, near=35, line=7), strict=True):
         side, align = (4, "left") if x < right else (-4, "right")
         axes.annotate(name, (x, y), textcoords="offset points", fontsize=7, xytext=(side, lift), ha=align)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from unlearnable.report.chart import Axis, Chart, Heat, Place, Series, reaches
+from unlearnable.report.chart import Axis, Chart, Heat, Place, Series, lifts, reaches
 from unlearnable.report.style import CLEAN_COLOUR, Look, faint
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _GRID = "#e6e6e6"
+_WIDTH = 400  # of a plot in pixels, about, where two stand side by side
 _DASHED = {"color": CLEAN_COLOUR, "width": 1.5, "dash": "dash"}
 
 
@@ -30,11 +31,8 @@ def draw(chart: Chart) -> go.Figure:
         if guide.y is not None:
             figure.add_hline(y=guide.y, line=_DASHED, layer="below")
             if guide.words:
-                # On a logarithmic axis a note's place is the logarithm.
-                place = math.log10(guide.y) if chart.y.scale == "log" else guide.y
-                figure.add_annotation(
-                    text=guide.words, showarrow=False, x=1, xref="paper", xanchor="right", y=place, yanchor="bottom"
-                )
+                place = {"x": 1, "xref": "paper", "xanchor": "right", "y": _on(chart.y, guide.y), "yanchor": "bottom"}
+                figure.add_annotation(text=guide.words, showarrow=False, **place)
     for box in chart.boxes:
         sides = {"lowerfence": [box.low], "q1": [box.first_quartile], "median": [box.median]}
         sides |= {"q3": [box.third_quartile], "upperfence": [box.high]}
@@ -44,6 +42,7 @@ def draw(chart: Chart) -> go.Figure:
             _band(figure, series)
     for series in chart.series:
         figure.add_scatter(**_scatter(series, chart))
+    _label(figure, chart)
     return figure
 
 
@@ -85,6 +84,9 @@ def _axis(axis: Axis, chart: Chart, *, upwards: bool) -> dict[str, Any]:
     }
     if axis.percent:
         made["tickformat"] = ".0%"
+    if axis.whole:
+        places = [float(place) for series in chart.series for place in series.x]
+        made |= {"tick0": 0, "dtick": _step(max(places, default=1) - min(places, default=0))}
     if axis.from_zero:
         made["rangemode"] = "tozero"
     if axis.scale == "log" and not axis.ticks:
@@ -115,7 +117,7 @@ def _scatter(series: Series, chart: Chart) -> dict[str, Any]:
         "x": _known(series.x),
         "y": _known(series.y),
         "name": series.name,
-        "mode": "+".join([*(["lines"] if series.joined else []), "markers", *(["text"] if len(series.labels) else [])]),
+        "mode": "lines+markers" if series.joined else "markers",
         "marker": marker,
         "hovertemplate": text + ("<br>%{customdata}" if len(series.notes) else "") + "<extra></extra>",
     }
@@ -123,14 +125,50 @@ def _scatter(series: Series, chart: Chart) -> dict[str, Any]:
         made["line"] = {"color": looks[0].colour, "dash": looks[0].dash[0], "width": 2}
     if len(series.notes):
         made["customdata"] = list(series.notes)
-    if len(series.labels):
-        made |= {"text": list(series.labels), "cliponaxis": False}
-        made["textposition"] = ["top right" if float(x) < 0.6 else "top left" for x in series.x]
     for name, places, ranges in (("error_x", series.x, series.x_range), ("error_y", series.y, series.y_range)):
         if len(ranges):
             below, above = reaches(places, ranges).tolist()
             made[name] = {"array": above, "arrayminus": below, "symmetric": False, "thickness": 1.5, "width": 5}
     return made
+
+
+def _step(span: float) -> int:
+    """A whole distance of ticks, of which no more than ten cover a span."""
+    return next(
+        step * 10**power for power in range(9) for step in (1, 2, 5) if span <= 10 * step * 10**power or power == 8
+    )
+
+
+def _label(figure: go.Figure, chart: Chart) -> None:
+    """Writes each point's name beside it, one above the other where points are close."""
+    points = [
+        (series.labels[place], _on(chart.x, series.x[place]), _on(chart.y, series.y[place]))
+        for series in chart.series
+        for place in range(len(series.labels))
+    ]
+    points = [point for point in points if math.isfinite(point[1] + point[2])]
+    columns = _pixels([x for _, x, _ in points], chart.x, _WIDTH)
+    rows = _pixels([y for _, _, y in points], chart.y, _height(chart) - 100)
+    above = lifts(list(zip(columns, rows, strict=True)), near=70, line=14)
+    for (name, x, y), column, lift in zip(points, columns, above, strict=True):
+        side, shift = ("right", -6) if column > 0.75 * _WIDTH else ("left", 6)
+        figure.add_annotation(
+            text=name, showarrow=False, x=x, y=y, xanchor=side, xshift=shift, yshift=lift, font={"size": 12}
+        )
+
+
+def _on(axis: Axis, place: Place) -> float:
+    """Where a number lies for annotations, which on a logarithmic axis take its logarithm."""
+    if axis.scale != "log":
+        return float(place)
+    return math.log10(float(place)) if float(place) > 0 else math.nan
+
+
+def _pixels(values: Sequence[float], axis: Axis, length: float) -> list[float]:
+    """About how far values lie along an axis of this length."""
+    low, high = min(values, default=0), max(values, default=1)
+    low = min(low, 0) if axis.from_zero else low
+    return [length * (value - low) / (high - low or 1) for value in values]
 
 
 def _known(values: Sequence[Place]) -> list[Place | None]:

@@ -150,7 +150,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     panel = Panel(
         "curves",
         "Learning curves",
-        "Mean over the seeds, ± standard deviation as a band. Test images are clean.",
+        "Mean over the seeds, ± standard deviation as a band. Test data are clean.",
         choices,
         "Metric",
     )

@@ -139,8 +139,10 @@ def stabilities(cells: Sequence[Cell], distance: str = UD) -> dict[str, RankingS
 
 
 def transferred_orders(cells: Sequence[Cell], distance: str = UD) -> dict[str, RankingStability]:
-    """Way of measuring → agreement of the methods' order between all data sets and models, where there are two or more."""
-    return _agreements(cells, _measuring, distance)
+    """Defence and way of measuring → agreement of the methods' order between all data sets, models and tasks, where there
+    are two or more.
+    """
+    return _agreements(cells, _but_trained, distance)
 
 
 def _agreements(
@@ -156,9 +158,11 @@ def _agreements(
 
 
 def transfers(cells: Sequence[Cell]) -> dict[str, Transfer]:
-    """Way of measuring → transfer of β between data sets, models and ways of training, where there are two or more."""
+    """Defence and way of measuring → transfer of β between data sets, models, tasks and ways of training, where there are two
+    or more.
+    """
     found = {}
-    for title, family in _by_part(cells, _measuring).items():
+    for title, family in _by_part(cells, _but_trained).items():
         settings = {}
         for comparison in comparisons(family):
             own = [cell for cell in comparison.methods if cell.spread]
@@ -180,21 +184,25 @@ def _by_part(cells: Sequence[Cell], part: Callable[[Cell], dict[str, Any]]) -> d
     return found
 
 
-def _measuring(cell: Cell) -> dict[str, Any]:
-    """How SAL was measured."""
-    return {**{name: _place(cell, name) for name in _MEASURING}, "settings": _told(cell, group="sal", inside=True)}
+def _but_trained(cell: Cell) -> dict[str, Any]:
+    """All but the data, the model and the task: how SAL was measured, and the defence.
+
+    A defended and an undefended run are no two data sets that β could be carried between.
+    """
+    axes = {name: _place(cell, name) for name in (*_MEASURING, "defense")}
+    return {**axes, "settings": _told(cell, "sal", "defense")}
 
 
 def _training(cell: Cell) -> dict[str, Any]:
     """What was trained."""
     axes = {name: _place(cell, name) for name in AXES[1:] if name not in _MEASURING}
-    return {**axes, "settings": _told(cell, group="sal", inside=False)}
+    return {**axes, "settings": _told(cell, "sal", inside=False)}
 
 
-def _told(cell: Cell, *, group: str, inside: bool) -> str:
-    """Those of a cell's settings that lie inside a group of the configuration, or outside of it."""
+def _told(cell: Cell, *groups: str, inside: bool = True) -> str:
+    """Those of a cell's settings that lie inside groups of the configuration, or outside of them."""
     options = _options(cell).items()
-    return ", ".join(f"{name}={value}" for name, value in options if name.startswith(f"{group}.") == inside)
+    return ", ".join(f"{name}={value}" for name, value in options if (name.partition(".")[0] in groups) == inside)
 
 
 def by_defense(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
@@ -205,13 +213,13 @@ def by_defense(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def defense_label(cell: Cell) -> str:
     """A cell's defence, with those of its options that were varied."""
-    told = _told(cell, group="defense", inside=True).replace("defense.", "")
+    told = _told(cell, "defense").replace("defense.", "")
     return f"{_place(cell, 'defense')} ({told})" if told else str(_place(cell, "defense"))
 
 
 def _but_defense(cell: Cell) -> dict[str, Any]:
     axes = {name: _place(cell, name) for name in AXES[1:] if name != "defense"}
-    return {**axes, "settings": _told(cell, group="defense", inside=False)}
+    return {**axes, "settings": _told(cell, "defense", inside=False)}
 
 
 def measures_of(cells: Sequence[Cell]) -> list[str]:

@@ -18,6 +18,8 @@ from unlearnable.results.records import Run
 #: A measurement's groups, besides those that `choices` names.
 _MEASURED_GROUPS = ("trainer", "sal", "measure")
 _POISON = "poison."
+#: Options, and groups of them, that say where things lie on one machine and who is told: they change no figure.
+PLACES = ("store", "logger", "dataset.data_dir", "dataset.store_dir", "dataset.download")
 
 Options = Mapping[str, Any]
 
@@ -177,6 +179,20 @@ def leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
             yield from leaves(value, f"{prefix}.{name}" if prefix else str(name))
     elif config is not None and config != {}:
         yield prefix, config
+
+
+def within(option: str, names: Sequence[str]) -> bool:
+    """Whether an option is among those named, or in a group that is."""
+    return any(option == name or option.startswith(f"{name}.") for name in names)
+
+
+def portable(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration without `PLACES`."""
+    kept = {name: value for name, value in config.items() if not within(f"{prefix}{name}", PLACES)}
+    return {
+        name: portable(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+        for name, value in kept.items()
+    }
 
 
 def _said(value: str | None) -> str:

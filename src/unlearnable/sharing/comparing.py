@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 from unlearnable.report.words import pm
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, cells
 from unlearnable.results.reading import read_sweeps
-from unlearnable.results.settings import leaves
+from unlearnable.results.settings import PLACES, leaves, within
 
-#: Options that say where things lie, who is told and how far to go; names of choices are told by what they choose.
-_ELSEWHERE = ("store.", "logger.", "dataset.data_dir", "dataset.store_dir", "seed", "choices.", "stage")
+#: What tells no two sweeps apart. Seeds are compared as a list, and names of choices are told by what they choose.
+_SILENT = (*PLACES, "seed", "choices", "stage")
 #: What is shown → the result's figure.
 _FIGURES = {"test accuracy": "test_acc", "clean test accuracy": "clean_test_acc"}
 
@@ -24,7 +24,9 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: if one holds no results.
     """
-    one, other = (_methods(folder) for folder in (first, second))
+    found = [cells(read_sweeps([folder])) for folder in (first, second)]
+    varied = {place for sweep in found for place in _varied(sweep)}
+    one, other = ({_name(cell, varied): cell for cell in sweep} for sweep in found)
     lines = [f"only in {first}: {name}" for name in one if name not in other]
     lines += [f"only in {second}: {name}" for name in other if name not in one]
     for name in one:
@@ -33,15 +35,19 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     return lines
 
 
-def _methods(folder: str | Path) -> dict[str, Cell]:
-    """Method, with what else tells cells apart within this sweep → its cell."""
-    found = cells(read_sweeps([folder]))
-    axes = [[*map(str, cell.first.axes[1:]), cell.first.settings] for cell in found]
-    varied = [place for place in range(len(axes[0]) if axes else 0) if len({row[place] for row in axes}) > 1]
-    return {
-        " · ".join([cell.first.label, *(row[place] for place in varied)]): cell
-        for cell, row in zip(found, axes, strict=True)
-    }
+def _axes(cell: Cell) -> list[str]:
+    return [*map(str, cell.first.axes[1:]), cell.first.settings]
+
+
+def _varied(sweep: Sequence[Cell]) -> list[int]:
+    """The places of the axes in which a sweep's cells differ besides the method."""
+    return [place for place, values in enumerate(zip(*map(_axes, sweep), strict=True)) if len({*values}) > 1]
+
+
+def _name(cell: Cell, varied: Collection[int]) -> str:
+    """The method, with what either sweep varied."""
+    axes = _axes(cell)
+    return " · ".join([cell.first.label, *(axes[place] for place in sorted(varied) if axes[place])])
 
 
 def _differences(one: Cell, other: Cell) -> list[str]:
@@ -50,9 +56,7 @@ def _differences(one: Cell, other: Cell) -> list[str]:
 
 def _settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     own, its = dict(leaves(one)), dict(leaves(other))
-    names = [
-        name for name in sorted({*own, *its}) if not name.startswith(_ELSEWHERE) and own.get(name) != its.get(name)
-    ]
+    names = [name for name in sorted({*own, *its}) if not within(name, _SILENT) and own.get(name) != its.get(name)]
     return [f"{name} {own.get(name)} → {its.get(name)}" for name in names]
 
 

@@ -17,11 +17,14 @@ from unlearnable.sharing.verifying import problems
 
 _TEMPLATES = files("unlearnable.report") / "templates"
 _WIDTH, _MARGIN = 160, 6  # of an interval's drawing, in pixels
-_NORMS = {"linf": "ℓ∞", "l2": "ℓ2", "l0": "ℓ0"}
+_NORMS = {"linf": "ℓ∞", "l2": "ℓ2", "l0": "ℓ0", "words": "words"}
+#: Heading, whether it holds numbers, whether it sorts.
 _COLUMNS = (
-    *(("method", False), ("rank", True), ("geometric", True), ("interval", False), ("against clean", False)),
-    *(("not told from", False), ("UD", True), ("test accuracy", True), ("clean", True), ("protocol", False)),
-    *(("norm", False), ("radius", True), ("seeds", True), ("hardware", False), ("by", False), ("file", False)),
+    *(("method", False, True), ("rank", True, True), ("geometric distance", True, True), ("protocol", False, True)),
+    *(("task", False, True), ("interval", False, False), ("against clean", False, True)),
+    *(("not told from", False, True), ("test", True, True), ("clean", True, True), ("skill", True, True)),
+    *(("UD", True, True), ("norm", False, True), ("radius", True, True), ("seeds", True, True)),
+    *(("hardware", False, True), ("by", False, True), ("file", False, False)),
 )
 
 
@@ -61,20 +64,21 @@ def leaderboard(records: Sequence[Record], links: Sequence[str]) -> str:
     ends = [
         end
         for record in records
-        if (found := record.distances.get(GEOMETRIC)) is not None
+        for figures in record.tasks.values()
+        if (found := figures.distances.get(GEOMETRIC)) is not None
         for end in (found.value, found.low, found.high)
         if end
     ]
     scale = (min([0.5, *ends]), max([2.0, *ends]))
-    placed = ranks(records)
     rows = [
-        _row(record, rank, link, scale, [records[other].method for other in rank.alike])
-        for record, rank, link in zip(records, placed, links, strict=True)
+        _row(record, task, rank, link, scale, [records[other].method for other in rank.alike])
+        for record, placed, link in zip(records, ranks(records), links, strict=True)
+        for task, rank in placed.items()
     ]
-    rows.sort(key=lambda row: (row["protocol"], row["value"] == "", row["value"]))
+    rows.sort(key=lambda row: (row["protocol"], row["task"], row["value"] == "", row["value"]))
     filters = [
         {"name": name, "title": name, "options": list(dict.fromkeys(sorted(row[name] for row in rows)))}
-        for name in ("protocol", "norm", "radius")
+        for name in ("protocol", "task", "norm", "radius")
     ]
     environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
     return environment.from_string((_TEMPLATES / "leaderboard.html").read_text(encoding="utf-8")).render(
@@ -88,13 +92,18 @@ def leaderboard(records: Sequence[Record], links: Sequence[str]) -> str:
     )
 
 
-def _row(record: Record, rank: Rank, link: str, scale: tuple[float, float], alike: Sequence[str]) -> dict[str, Any]:
-    distance, ud = record.distances.get(GEOMETRIC), record.ud
+def _row(
+    record: Record, task: str, rank: Rank, link: str, scale: tuple[float, float], alike: Sequence[str]
+) -> dict[str, Any]:
+    figures = record.tasks[task]
+    distance, ud = figures.distances.get(GEOMETRIC), figures.ud
     value, low, high = (distance.value, distance.low, distance.high) if distance else (None, None, None)
     told = distance.distinguishable if distance else None
     words = {None: "no verdict", True: "differs", False: "not told"}[told]
     return {
         "record": record,
+        "task": task,
+        "metric": figures.metric,
         "rank": rank.place,
         "path": link,
         "protocol": record.protocol,
@@ -109,32 +118,27 @@ def _row(record: Record, rank: Rank, link: str, scale: tuple[float, float], alik
         "verdict": words,
         "badge": {None: "open", True: "yes", False: "no"}[told],
         "apart": ", ".join(alike),
-        "ud_value": "" if ud is None or ud.mean is None else ud.mean,
-        "ud": "–" if ud is None else _said(Mean(mean=ud.mean, std=ud.std), 2),
-        **{
-            key: content
-            for name in ("accuracy", "clean_accuracy")
-            for key, content in _accuracy(name, getattr(record, name)).items()
-        },
+        **_number("ud", None if ud is None else Mean(mean=ud.mean, std=ud.std), 2),
+        **_number("score", figures.score, 3),
+        **_number("clean_score", figures.clean_score, 3),
+        **_number("skill", figures.skill, 2),
     }
 
 
-def _accuracy(name: str, accuracy: Mean) -> dict[str, Any]:
-    return {name: _said(accuracy, 3), f"{name}_value": "" if accuracy.mean is None else accuracy.mean}
-
-
-def _said(found: Mean, digits: int) -> str:
-    if found.mean is None:
-        return "–"
-    return f"{found.mean:.{digits}f}" + ("" if found.std is None else f" ± {found.std:.{digits}f}")
+def _number(name: str, found: Mean | None, digits: int) -> dict[str, Any]:
+    """What is shown of a figure, and what it is sorted by."""
+    if found is None or found.mean is None:
+        return {name: "–", f"{name}_value": ""}
+    said = f"{found.mean:.{digits}f}" + ("" if found.std is None else f" ± {found.std:.{digits}f}")
+    return {name: said, f"{name}_value": found.mean}
 
 
 def _radius(record: Record) -> str:
-    """A bound as its norm has it: grey levels, a length, pixels."""
+    """A budget as its norm has it: grey levels, a length, pixels, a share of the words."""
     radius = record.budget.radius
     if record.budget.norm == "linf":
         return f"{radius * 255:.3g}/255"
-    return f"{radius:.3g}"
+    return f"{radius:.0%} (mean)" if record.budget.norm == "words" else f"{radius:.3g}"
 
 
 def _place(value: float, scale: tuple[float, float]) -> float:

@@ -19,11 +19,11 @@ from unlearnable.identity import digest_of, plain
 
 #: What a protocol fixes: the data, the model with its training, and the measurement.
 _FIXED = ("dataset", "model", "task", "defense", "sal", "trainer")
-#: What of these changes no figure, or says where data lie and how poisons are made, which is the poison's affair.
-_FREE = {
-    "dataset": ("data_dir", "store_dir", "download", "budget", "surrogate", "protocol"),
-    "trainer": ("accelerator", "devices", "keep", "stop_at_nan"),
-}
+#: What of these changes no figure, or says how poisons are made, which is the poison's affair; `PLACES` besides.
+_FREE = (
+    *("dataset.budget", "dataset.surrogate", "dataset.protocol"),
+    *("trainer.accelerator", "trainer.devices", "trainer.keep", "trainer.stop_at_nan"),
+)
 #: Options that came after a protocol was published → the value at which all is as it was before.
 _ADDED_SINCE: Mapping[str, Any] = {}
 
@@ -78,13 +78,10 @@ def meaning(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Nulls are left out, and classes are told by their names alone, so that moving one changes nothing.
     """
-    from unlearnable.results.settings import leaves
+    from unlearnable.results.settings import PLACES, leaves, within
 
-    fixed = {
-        group: {name: value for name, value in config[group].items() if name not in _FREE.get(group, ())}
-        for group in _FIXED
-    }
-    found = {option: _same(option, value) for option, value in leaves(fixed)}
+    fixed = leaves({group: config[group] for group in _FIXED})
+    found = {option: _same(option, value) for option, value in fixed if not within(option, (*_FREE, *PLACES))}
     return {option: value for option, value in found.items() if _ADDED_SINCE.get(option, _ADDED_SINCE) != value}
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from unlearnable.distances import spread_of
 from unlearnable.results.cells import GEOMETRIC
-from unlearnable.sharing.making import sal_of
+from unlearnable.sharing.figures import sal_of
 from unlearnable.sharing.schema import Record
 
 _LEVEL = 0.05
@@ -17,7 +17,7 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Rank:
-    """A record's place among those that it may be compared with.
+    """A record's place for one task, among those that it may be compared with.
 
     Attributes:
         place: One more than the number of records below it that it can be told from; None without a distance.
@@ -28,35 +28,38 @@ class Rank:
     alike: Sequence[int] = ()
 
 
-def ranks(records: Sequence[Record]) -> list[Rank]:
-    """The rank of each record among those by the same protocol, by the geometric distance.
+def ranks(records: Sequence[Record]) -> list[dict[str, Rank]]:
+    """The rank of each record among those by the same protocol, by the geometric distance: task → rank.
 
-    Every pair is compared by the t-test over seeds that also tells a poison from clean data, the p-values of a protocol with
-    Holm's correction.
+    Every pair is compared by the t-test over seeds that also tells a poison from clean data, the p-values of a protocol's
+    task with Holm's correction.
     """
-    found: dict[int, Rank] = {}
-    groups: dict[str, list[int]] = {}
+    found: list[dict[str, Rank]] = [dict.fromkeys(record.tasks, Rank(None)) for record in records]
+    groups: dict[tuple[str, str], dict[int, float]] = {}
     for number, record in enumerate(records):
-        groups.setdefault(record.protocol_digest, []).append(number)
-    for members in groups.values():
-        values = {number: value for number in members if (value := _value(records[number])) is not None}
-        told = _told({pair: _p_value(*(records[number] for number in pair)) for pair in combinations(values, 2)})
+        for task in record.tasks:
+            if (value := _value(record, task)) is not None:
+                groups.setdefault((record.protocol_digest, task), {})[number] = value
+    for (_, task), values in groups.items():
+        pairs = {pair: _p_value(task, *(records[number] for number in pair)) for pair in combinations(values, 2)}
+        told = _told(pairs)
         for number, value in values.items():
             apart = {other for pair in told if number in pair for other in pair if other != number}
             place = 1 + sum(values[other] < value for other in apart)
-            found[number] = Rank(place, [other for other in values if other != number and other not in apart])
-    return [found.get(number, Rank(None)) for number in range(len(records))]
+            alike = [other for other in values if other != number and other not in apart]
+            found[number][task] = Rank(place, alike)
+    return found
 
 
-def _value(record: Record) -> float | None:
-    distance = record.distances.get(GEOMETRIC)
+def _value(record: Record, task: str) -> float | None:
+    distance = record.tasks[task].distances.get(GEOMETRIC)
     return None if distance is None else distance.value
 
 
-def _p_value(one: Record, other: Record) -> float:
+def _p_value(task: str, one: Record, other: Record) -> float:
     """For equal SALs of two methods; 1 where there is no verdict, as with a single seed."""
     try:
-        found = spread_of(GEOMETRIC, sal_of(one.runs), sal_of(other.runs)).p_value
+        found = spread_of(GEOMETRIC, sal_of(task, one.runs), sal_of(task, other.runs)).p_value
     except ValueError:  # other layers or epochs
         return 1.0
     return 1.0 if math.isnan(found) else found

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
 
+#: Of the record's form; a change of the form changes it, and the records of this repository are brought along.
+SCHEMA: Final = 2
 #: Digests of data are SHA-256, those of keys and protocols their first half.
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}([0-9a-f]{32})?$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,24 +26,35 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class TaskRun(_Part):
+    """What one run was for one task.
+
+    Attributes:
+        score: The task's metric on the test set after the last epoch; null where it is no number, or there is none.
+        sal: SAL, `[epochs][layers]`; null where it is no number.
+        loss: Loss on the probe in these epochs; null if it is not known.
+    """
+
+    score: float | None
+    sal: list[list[float | None]]
+    loss: list[float | None] | None = None
+
+
 class SeedRun(_Part):
     """One trained and measured run.
 
     Attributes:
         seed: Its seed.
-        test_acc: Test accuracy after the last epoch.
-        sal: SAL, `[epochs][layers]`; null where it is no number.
-        loss: Loss on the probe in these epochs; null if it is not known.
-        data: SHA-256 of the samples that were trained on, null in records of results that do not say.
+        data: SHA-256 of the samples that were trained on; null if that was not kept: then no run can be shown to be on the
+            same samples.
         trajectory: Digest of all that the training depended on.
+        tasks: Task → what the run was for it.
     """
 
     seed: Annotated[int, Field(ge=0)]
-    test_acc: Share | None
-    sal: list[list[float | None]]
-    loss: list[float | None] | None = None
     data: Digest | None = None
     trajectory: Digest | None = None
+    tasks: Annotated[dict[str, TaskRun], Field(min_length=1)]
 
 
 class Interval(_Part):
@@ -89,8 +102,8 @@ class Mean(_Part):
     std: float | None
 
 
-class Budget(_Part):
-    """What the poison changed, largest over the images.
+class ImageBudget(_Part):
+    """What a poison changed of images, the largest over images and seeds.
 
     Attributes:
         norm: The norm that it is bounded in, as declared by the method, else told from the change.
@@ -109,6 +122,51 @@ class Budget(_Part):
     changed: Share
 
 
+class WordBudget(_Part):
+    """What a poison changed of texts. A word is changed where another stands at its place, or none, or one was added.
+
+    Attributes:
+        norm: Words.
+        radius: Share of a text's words, the mean over the changed texts and the seeds: what methods declare is no bound of
+            short texts, of which they change a word at least.
+        largest: The same of the text that was changed most; above 1 where more was added than there was.
+        changed: Share of the texts that changed.
+    """
+
+    norm: Literal["words"]
+    radius: float
+    largest: float
+    changed: Share
+
+
+class TaskFigures(_Part):
+    """What follows from the runs for one task.
+
+    Attributes:
+        metric: What `score` is, such as acc or miou; empty for what has none, such as the sum of all tasks' losses.
+        higher_is_better: Its direction.
+        prior: What predictions that look at no input reach; null if it is not known.
+        layers: Names of the layers that SAL was measured of.
+        parameters: How many each has.
+        ud: The paper's unlearnable distance; null if it is not defined for these runs.
+        distances: Name → distance, as in `result.json`.
+        score: The test metric of `runs`.
+        clean_score: The same of `clean_runs`.
+        skill: Of what the clean runs learn beyond the prior, the share that the runs learn; null where it is undefined.
+    """
+
+    metric: Annotated[str, Field(max_length=40)]
+    higher_is_better: bool
+    prior: float | None
+    layers: list[str]
+    parameters: list[int]
+    ud: Counted | None
+    distances: dict[str, Interval]
+    score: Mean
+    clean_score: Mean
+    skill: Mean
+
+
 class Record(_Part):
     """What one method was found to be by one protocol.
 
@@ -121,37 +179,27 @@ class Record(_Part):
         protocol: Name of the protocol.
         protocol_digest: Its digest.
         budget: What was changed.
-        layers: Names of the layers that SAL was measured of.
-        parameters: How many each has.
-        epochs: The epochs after which it was measured, counted from 1.
+        epochs: The epochs after which SAL was measured, counted from 1.
+        tasks: Task → what follows from the runs for it; data with one task have one, `single`.
         runs: On the poisoned data, one a seed.
         clean_runs: On the clean data, one a seed.
-        ud: The paper's unlearnable distance; null if it is not defined for these runs.
-        distances: Name → distance, as in `result.json`.
-        accuracy: Test accuracy of `runs`.
-        clean_accuracy: The same of `clean_runs`.
         versions: Package → version.
         hardware: What it ran on, in words.
         digest: Of all the above.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA
     method: Annotated[str, Field(min_length=1, max_length=80)]
     by: Text
     link: Annotated[str, Field(pattern=r"^(https://\S+)?$", max_length=200)] = ""
     made: date
     protocol: Text
     protocol_digest: Digest
-    budget: Budget
-    layers: list[str]
-    parameters: list[int]
+    budget: Annotated[ImageBudget | WordBudget, Field(discriminator="norm")]
     epochs: list[int]
+    tasks: Annotated[dict[str, TaskFigures], Field(min_length=1)]
     runs: Annotated[list[SeedRun], Field(min_length=1)]
     clean_runs: Annotated[list[SeedRun], Field(min_length=1)]
-    ud: Counted | None
-    distances: dict[str, Interval]
-    accuracy: Mean
-    clean_accuracy: Mean
     versions: dict[str, str]
     hardware: Text
     digest: Digest | Literal[""] = ""
@@ -189,4 +237,4 @@ def read_record(path: str | Path) -> Record:
         return Record.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors()[:5])
-        raise ValueError(f"{path} is no record of schema version 1: {wrong}.") from error
+        raise ValueError(f"{path} is no record of schema version {SCHEMA}: {wrong}.") from error

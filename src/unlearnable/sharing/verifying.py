@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from unlearnable.results.cells import GEOMETRIC
 from unlearnable.sharing.benchmarking import benchmark
-from unlearnable.sharing.making import distances_of, mean_of, ud_of
+from unlearnable.sharing.figures import task_figures
 from unlearnable.sharing.protocols import protocol_digest, protocols
-from unlearnable.sharing.schema import Record, SeedRun
+from unlearnable.sharing.schema import Record, SeedRun, TaskFigures
 
 _ROUNDING = 1e-4  # relative, of figures that are computed again by other versions of NumPy and SciPy
 #: What another machine may change of a single run where the record, of one seed, has no scatter to compare with.
@@ -27,34 +27,61 @@ def problems(record: Record) -> list[str]:
         found.append(f"`protocol` is not known here: {record.protocol!r}; known are {', '.join(protocols())}.")
     elif record.protocol_digest != protocol_digest(record.protocol):
         found.append(f"`protocol_digest` is not that of {record.protocol}: the jobs ran by another configuration.")
-    shape = (len(record.epochs), len(record.layers))
-    for run in (*record.runs, *record.clean_runs):
-        if len(run.sal) != shape[0] or {len(row) for row in run.sal} != {shape[1]}:
-            found.append(f"`sal` of seed {run.seed} must have {shape[0]} epochs and {shape[1]} layers.")
     for name, runs in (("runs", record.runs), ("clean_runs", record.clean_runs)):
         if len({run.seed for run in runs}) < len(runs):
             found.append(f"`{name}` must have each seed once.")
+        found += [wrong for run in runs for wrong in _form(record, run)]
     return found or _figures(record)
+
+
+def notes(record: Record) -> list[str]:
+    """What a record that is as it says leaves open."""
+    if all(run.data is not None for run in (*record.runs, *record.clean_runs)):
+        return []
+    return [
+        "`data` is null: which samples the runs were trained on was not kept. A run of a seed again can be compared by its "
+        "distance, and cannot show that the samples are the same."
+    ]
+
+
+def _form(record: Record, run: SeedRun) -> list[str]:
+    """In what one run does not have the record's tasks, epochs and layers."""
+    if run.tasks.keys() != record.tasks.keys():
+        return [f"`tasks` of seed {run.seed} must be {', '.join(record.tasks)}; got {', '.join(run.tasks)}."]
+    found = []
+    for task, one in run.tasks.items():
+        epochs, layers = len(record.epochs), len(record.tasks[task].layers)
+        if len(one.sal) != epochs or {len(row) for row in one.sal} != {layers}:
+            found.append(f"`sal` of {task}, seed {run.seed}, must have {epochs} epochs and {layers} layers.")
+        if one.loss is not None and len(one.loss) != epochs:
+            found.append(f"`loss` of {task}, seed {run.seed}, must have {epochs} epochs.")
+    return found
 
 
 def _figures(record: Record) -> list[str]:
     """The figures that do not follow from the runs."""
-    try:
-        distances = distances_of(record.runs, record.clean_runs, record.parameters)
-    except ValueError as error:
-        return [f"its runs cannot be compared: {error}"]
-    again = {
-        **{f"distances.{name}": distance for name, distance in distances.items()},
-        "ud": ud_of(record.runs, record.clean_runs),
-        "accuracy": mean_of(record.runs),
-        "clean_accuracy": mean_of(record.clean_runs),
+    wrong = []
+    for task, own in record.tasks.items():
+        known = {name: getattr(own, name) for name in ("metric", "higher_is_better", "prior", "layers", "parameters")}
+        try:
+            again = task_figures(task, record.runs, record.clean_runs, **known)
+        except ValueError as error:
+            return [f"its runs cannot be compared: {error}"]
+        said, follows = _flat(own), _flat(again)
+        wrong += [
+            f"`tasks.{task}.{name}` does not follow from the runs."
+            for name in sorted({*said, *follows})
+            if not _same(said.get(name), follows.get(name))
+        ]
+    return wrong
+
+
+def _flat(figures: TaskFigures) -> dict[str, BaseModel | None]:
+    """Figure, by its name → its numbers."""
+    return {
+        **{f"distances.{name}": distance for name, distance in figures.distances.items()},
+        **{name: getattr(figures, name) for name in ("ud", "score", "clean_score", "skill")},
     }
-    own = {
-        **{f"distances.{name}": distance for name, distance in record.distances.items()},
-        **{name: getattr(record, name) for name in ("ud", "accuracy", "clean_accuracy")},
-    }
-    wrong = [name for name in sorted({*own, *again}) if not _same(own.get(name), again.get(name))]
-    return [f"`{name}` does not follow from the runs." for name in wrong]
 
 
 def _same(one: BaseModel | None, other: BaseModel | None) -> bool:
@@ -104,15 +131,19 @@ def _compared(record: Record, own: SeedRun, again: Record) -> list[str]:
     found = []
     if own.data is not None and again.runs[0].data != own.data:
         found.append(f"the data of seed {own.seed} are others: the folder, or the clean data, are not the record's.")
-    distance = record.distances.get(GEOMETRIC)
-    before = distance and distance.by_seed.get(own.seed)
-    now = again.distances[GEOMETRIC].value if GEOMETRIC in again.distances else None
-    if not (distance and before and now):
-        return [*found, "there is no geometric distance to compare."]
-    allowed = math.log(distance.high / distance.low) / 2 if distance.high and distance.low else _ONE_SEED
-    if abs(math.log(now / before)) > allowed:
-        found.append(
-            f"the geometric distance of seed {own.seed} is {now:.3f}, the record's {before:.3f}: they differ by more than "
-            f"a factor of {math.exp(allowed):.2f}."
-        )
+    for task, figures in record.tasks.items():
+        distance = figures.distances.get(GEOMETRIC)
+        before = distance and distance.by_seed.get(own.seed)
+        measured = again.tasks[task].distances.get(GEOMETRIC) if task in again.tasks else None
+        now = measured and measured.value
+        where = f"the geometric distance of seed {own.seed}" + (f", {task}," if len(record.tasks) > 1 else "")
+        if not (distance and before and now):
+            found.append(f"{where} is not there to compare.")
+            continue
+        allowed = math.log(distance.high / distance.low) / 2 if distance.high and distance.low else _ONE_SEED
+        if abs(math.log(now / before)) > allowed:
+            found.append(
+                f"{where} is {now:.3f}, the record's {before:.3f}: they differ by more than a factor of "
+                f"{math.exp(allowed):.2f}."
+            )
     return found

@@ -31,4 +31,4 @@ def curve(cells: Sequence[Cell], looks: Mapping[str, Look], metric: str) -> Char
             longest = max(map(len, rows))
             series.append(mean_line(cell.first.label, range(1, longest + 1), rows, looks[cell.first.label]))
     is_share = metric.endswith("acc")
-    return Chart(Axis("epoch"), Axis(metric, percent=is_share, from_zero=True), series)
+    return Chart(Axis("epoch", whole=True), Axis(metric, percent=is_share, from_zero=True), series)

@@ -63,7 +63,7 @@ def learnable(one: Comparison, looks: Mapping[str, Look]) -> Chart:
     for name, cell, key in shown:
         counts = [run.result[key] for run in cell.runs]
         series.append(mean_line(name, cell.first.result["sal_epochs"], counts, looks[name]))
-    return Chart(Axis("epoch"), Axis("learnable layers (SAL > β)", from_zero=True), series)
+    return Chart(Axis("epoch", whole=True), Axis("learnable layers (SAL > β)", from_zero=True), series)
 
 
 def distribution(one: Comparison, looks: Mapping[str, Look]) -> Chart:

@@ -5,7 +5,7 @@
   const cut = () => {
     for (const row of rows) row.hidden = filters.some((one) => one.value && row.dataset[one.dataset.filter] !== one.value);
     const shown = rows.filter((row) => !row.hidden).length;
-    document.getElementById("shown").textContent = `${shown} of ${rows.length} records`;
+    document.getElementById("shown").textContent = `${shown} of ${rows.length} rows`;
   };
   for (const one of filters) one.addEventListener("change", cut);
 })();

@@ -30,7 +30,10 @@
       plot.style.minWidth = narrow() && layout.meta?.columns > 3 ? "600px" : "";
       if (narrow()) {
         layout.font = { ...layout.font, size: 11 };
-        for (const axis of ["xaxis", "yaxis"]) if (layout[axis]?.tickfont) layout[axis].tickfont.size = 9;
+        for (const axis of ["xaxis", "yaxis"]) if (layout[axis]?.tickfont) layout[axis].tickfont.size = 10;
+        // Titles do not wrap by themselves.
+        const title = layout.xaxis?.title;
+        if (title?.text?.length > 36) title.text = title.text.replace(/(.{18,30}) /g, "$1<br>");
       }
       Plotly.react(plot, structuredClone(chart.data), layout, { ...config, displayModeBar: narrow() ? false : undefined });
     };

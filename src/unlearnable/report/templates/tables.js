@@ -3,7 +3,7 @@
   // Tables: a click, Enter or Space on a heading sorts; unknown values stay last.
   for (const table of document.querySelectorAll("table.sortable")) {
     const headings = [...table.tHead.rows[0].cells];
-    headings.forEach((heading, place) => heading.querySelector("button").addEventListener("click", () => {
+    headings.forEach((heading, place) => heading.querySelector("button")?.addEventListener("click", () => {
       const down = heading.getAttribute("aria-sort") === "ascending";
       headings.forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
