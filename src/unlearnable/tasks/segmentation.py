@@ -43,7 +43,9 @@ class Segmentation(Task):
     def loss(self, output: Float[Tensor, "n k h w"], target: Int64[Tensor, "n h w"]) -> Float[Tensor, ""]:
         """Cross-entropy of each pixel. With class weights an image's mean is the weighted one."""
         valid = target >= 0
-        entropy = F.cross_entropy(output, target, ignore_index=-1, reduction="none")
+        # Pixel by pixel: outputs lie with the channels last, and the library would copy them, and their gradient.
+        scores = output.movedim(1, -1).reshape(-1, output.shape[1])
+        entropy = F.cross_entropy(scores, target.flatten(), ignore_index=-1, reduction="none").view_as(target)
         if self.class_weights is None:
             return image_mean(entropy, valid)
         weights = _on_device(self.class_weights, output.device)[target.clamp_min(0)] * valid
