@@ -21,7 +21,7 @@ LAYERS = (
     ("loggers",),
     ("report",),
     ("results",),
-    ("training", "callbacks", "ranks"),
+    ("training", "callbacks", "ranks", "checkpoints"),
     ("poisons", "models"),
     ("measures", "distances"),
     ("probing",),
