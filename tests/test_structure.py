@@ -27,7 +27,7 @@ LAYERS = (
     ("probing",),
     ("data", "defenses"),
     ("tasks",),
-    ("store", "leases", "identity", "files", "seeding", "options"),
+    ("store", "leases", "identity", "files", "seeding", "options", "mapped"),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 SOURCE = ROOT / "src"
