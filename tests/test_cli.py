@@ -17,9 +17,10 @@ from tests._inputs import ROOT
 SMOKE = ("experiment=smoke", "logger=none")
 
 
-def run(*arguments: str, store: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, store: Path, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python run.py …` from the repository's root."""
-    environment = {**os.environ, "UNLEARNABLE_STORE": str(store), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    own = {"UNLEARNABLE_STORE": str(store), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **environment}
+    environment = {**os.environ, **own}
     environment.pop("HYDRA_FULL_ERROR", None)
     return subprocess.run(
         [sys.executable, "run.py", *arguments],

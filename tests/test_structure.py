@@ -21,13 +21,13 @@ LAYERS = (
     ("loggers",),
     ("report",),
     ("results",),
-    ("training", "callbacks", "ranks"),
+    ("training", "callbacks", "ranks", "checkpoints"),
     ("poisons", "models"),
     ("measures", "distances"),
     ("probing",),
     ("data", "defenses"),
     ("tasks",),
-    ("store", "leases", "identity", "files", "seeding", "options", "logged"),
+    ("store", "leases", "identity", "files", "seeding", "options", "logged", "mapped"),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 SOURCE = ROOT / "src"

@@ -22,6 +22,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
 
 from unlearnable import training
+from unlearnable.checkpoints import WholeCheckpointIO
 from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples
 from unlearnable.files import write_atomically
@@ -273,7 +274,8 @@ def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 50,
         "use_distributed_sampler": False,  # the data module shares each batch out
-        "plugins": [LightningEnvironment()],  # `ranks` starts processes, whatever cluster this is
+        # `ranks` starts processes, whatever cluster this is.
+        "plugins": [LightningEnvironment(), WholeCheckpointIO()],
     }
     return instantiate({**shown, **node}, _partial_=True)(**arguments)
 

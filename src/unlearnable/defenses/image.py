@@ -15,6 +15,7 @@ from typing_extensions import override
 from unlearnable.data.samples import Inputs, Samples
 from unlearnable.defenses.base import Defense
 from unlearnable.files import whole_file
+from unlearnable.mapped import mapped
 from unlearnable.options import switch
 from unlearnable.tasks import Task
 
@@ -111,9 +112,7 @@ def rewritten(
     """
     images, reached = images_of(train.inputs), work_dir / "rewritten.txt"
     done = int(reached.read_text()) if reached.exists() else 0
-    stored = torch.from_file(
-        str(work_dir / "rewritten.u8"), shared=True, size=images.numel(), dtype=torch.uint8
-    ).reshape(images.shape)
+    stored = mapped(work_dir / "rewritten.u8", images.numel(), torch.uint8).reshape(images.shape)
     for start in tqdm(range(done, len(images), rows_at_once), "purifying", disable=not progress, leave=False):
         rows = torch.arange(start, min(start + rows_at_once, len(images)))
         stop = start + len(rows)

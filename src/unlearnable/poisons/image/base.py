@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.files import whole_file
+from unlearnable.mapped import mapped
 from unlearnable.options import Number, number, whole
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.budget import Norm, check_budget, round_to_grid
@@ -162,12 +163,11 @@ def _open_result(data: TrainingSet, parts: int) -> tuple[Tensor, Tensor]:
     resumed = flags.exists()
     if not resumed:
         path.unlink(missing_ok=True)
-    stored = torch.from_file(str(path), shared=True, size=data.images.numel(), dtype=torch.uint8)
-    stored = stored.view(data.images.shape)
+    stored = mapped(path, data.images.numel(), torch.uint8).view(data.images.shape)
     if not resumed:
         for rows in torch.arange(len(data)).split(1024):
             stored[rows] = data.images[rows]
-    return stored, torch.from_file(str(flags), shared=True, size=parts, dtype=torch.uint8)
+    return stored, mapped(flags, parts, torch.uint8)
 
 
 def save_atomically(value: object, path: Path) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from unlearnable.data.samples import Samples
+from unlearnable.mapped import mapped
 
 T = TypeVar("T")
 
@@ -144,8 +145,7 @@ class TrainingSet:
             return torch.zeros(self.images.shape, device=self.device)
         path = self.work_dir / f"{name}.f16"
         path.unlink(missing_ok=True)
-        flat = torch.from_file(str(path), shared=True, size=count, dtype=torch.float16)
-        return flat.view(self.images.shape)
+        return mapped(path, count, torch.float16).view(self.images.shape)
 
     def room(self, name: str) -> Tensor:
         """Returns uninitialised 8-bit images, one per row: in memory when small, else a file in `work_dir`."""
@@ -154,8 +154,7 @@ class TrainingSet:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         path = self.work_dir / f"{name}.u8"
         path.unlink(missing_ok=True)
-        flat = torch.from_file(str(path), shared=True, size=self.images.numel(), dtype=torch.uint8)
-        return flat.view(self.images.shape)
+        return mapped(path, self.images.numel(), torch.uint8).view(self.images.shape)
 
     def bar(self, steps: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
         """Wraps an iterable in a progress bar: quiet unless wanted and on a terminal."""
