@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke test test-all lint bench gpu-check leaderboard clean
+.PHONY: help setup run smoke test test-all lint bench gpu-check leaderboard docs dist clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -46,6 +46,14 @@ gpu-check: setup  ## what jobs rely on, checked on this machine's GPU (or CPU): 
 
 leaderboard: setup  ## one page, leaderboard/index.html, from the records in leaderboard/records
 	$(BIN)/python run.py leaderboard
+
+docs: setup  ## the documentation as a site, build/site/index.html; opens from the disk
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+dist: setup  ## what is released: a wheel and a source distribution, checked
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 clean:  ## remove the caches of tools; outputs and the virtual environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from unlearnable.sharing.zoo import load_poison as load_poison
     from unlearnable.sharing.zoo import save_poison as save_poison
 
-__version__ = "0.1.0"
-
 # Loaded on first use: `python run.py --help` needs none of it.
 _HOMES = {
     "Sal": "measures.sal",
@@ -50,6 +48,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # of the installation, as in result files; no key has it, and no file of the package
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
