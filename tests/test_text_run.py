@@ -9,7 +9,9 @@ import pytest
 
 from tests._inputs import composed
 from tests.test_bad_input import message_of
+from unlearnable.certify import Settings, certificate
 from unlearnable.experiment import load_data, run
+from unlearnable.reopened import Job
 from unlearnable.report.build import build, read
 
 TEXT = ("dataset=reviews", "model=tiny_transformer")
@@ -27,6 +29,8 @@ def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> N
     assert all(math.isfinite(value) for row in result["sal"] for value in row)
     assert (result["noise"]["changed"], result["noise"]["words_mean"]) == (1.0, 1.0)
     assert "[+@]" in (job / "preview.txt").read_text(encoding="utf-8")
+    certified = certificate(Job(job), Settings(models=2, epochs=1))
+    assert certified["accuracy"] == pytest.approx(result["test_acc"])
     records, cells = read([tmp_path])
     page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")
     shown = page.read_text(encoding="utf-8")
@@ -44,6 +48,8 @@ def test_next_tokens_of_poisoned_texts_are_learnt_and_judged(tmp_path: Path) -> 
     assert result["test"].keys() == {"perplexity", "token_acc"}
     assert result["test_metric"] == result["test"]["perplexity"] > 1
     assert len(result["layers"]) == 10
+    with pytest.raises(ValueError, match="a certificate is of one classification; the job has next_token"):
+        certificate(Job(job), Settings())
     assert all(math.isfinite(value) for row in result["sal"] for value in row)
     records, cells = read([tmp_path])
     page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")

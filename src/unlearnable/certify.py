@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from unlearnable.files import write_atomically
 from unlearnable.identity import code_of
 from unlearnable.options import number, whole
+from unlearnable.probing import trees
 from unlearnable.probing.weight_space import moved, neighbour
 from unlearnable.reopened import Job
 from unlearnable.results.reading import CERTIFICATE
+from unlearnable.tasks import Classification
 
 #: Of the certificate: in one of a hundred sets of networks it may be too low.
 CONFIDENCE = 0.99
@@ -95,14 +97,14 @@ def models_needed(*, quantile: float, shift: float) -> int:
 
 
 @torch.no_grad()
-def accuracy(net: Callable[[Tensor], Tensor], batches: Sequence[tuple[Tensor, Tensor]]) -> float:
+def accuracy(net: Callable[[Any], Tensor], batches: Sequence[tuple[Any, Tensor]]) -> float:
     """Share of samples whose class the network, in eval mode, scores highest."""
     correct = sum((net(inputs).argmax(1) == labels).sum() for inputs, labels in batches)
     return float(correct) / sum(len(labels) for _, labels in batches)
 
 
 def noisy_accuracies(
-    net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], *, sigma: float, models: int, bar: Any = iter
+    net: nn.Module, batches: Sequence[tuple[Any, Tensor]], *, sigma: float, models: int, bar: Any = iter
 ) -> list[float]:
     """Accuracies of the network with N(0, σ²I) added to its parameters, `models` times; the network stays as it is."""
     draws = torch.Generator().manual_seed(0)
@@ -110,7 +112,7 @@ def noisy_accuracies(
 
 
 def recover(
-    net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], *, radius: float, epochs: int, lr: float, bar: Any = iter
+    net: nn.Module, batches: Sequence[tuple[Any, Tensor]], *, radius: float, epochs: int, lr: float, bar: Any = iter
 ) -> None:
     """Fine-tunes the network in place, by SGD with momentum 0.9, projected onto the ℓ2 ball around its own weights.
 
@@ -149,7 +151,7 @@ def certificate(job: Job, settings: Settings) -> dict[str, Any]:
         ValueError: if the job has other tasks than one classification.
     """
     tasks = job.data["clean"].tasks
-    if len(tasks) != 1 or job.data["clean"].train.class_task is None:
+    if len(tasks) != 1 or not isinstance(next(iter(tasks.values())), Classification):
         raise ValueError(f"{job.folder}: a certificate is of one classification; the job has {', '.join(tasks)}.")
     name = list(job.data)[-1]
     key = {"trajectory": job.digests[name], "settings": asdict(settings), "code": code_of("unlearnable.certify")}
@@ -201,11 +203,11 @@ def _measure(job: Job, name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _on(device: torch.device, batches: Iterable[tuple[Any, Any]]) -> list[tuple[Tensor, Tensor]]:
+def _on(device: torch.device, batches: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Tensor]]:
     found = []
     for inputs, targets in batches:
         labels = targets if isinstance(targets, Tensor) else next(iter(targets.values()))
-        found.append((inputs.to(device), labels.to(device)))
+        found.append((trees.moved(inputs, device), labels.to(device)))
     return found
 
 
