@@ -30,6 +30,17 @@ def test_a_method_is_found_among_more_settings(tmp_path: Path) -> None:
     one = write_sweep(tmp_path / "a", result("em"))
     more = write_sweep(tmp_path / "b", result("em"), result("em", eps=0.01))
     assert compare(one, more) == [f"only in {more}: em · 0.01"]
+    wide = [result(poison, model={"width": width}) for poison in ("em", "ops") for width in (8, 16)]
+    some, all_ = write_sweep(tmp_path / "c", *wide[1::2]), write_sweep(tmp_path / "d", *wide)
+    assert compare(some, all_) == [f"only in {all_}: {poison} · model.width=8" for poison in ("em", "ops")]
+
+
+def test_another_option_of_a_method_is_a_difference_not_another_method(tmp_path: Path) -> None:
+    one, other = (
+        write_sweep(tmp_path / name, result("em", options={"radius": radius}), result("ops"))
+        for name, radius in (("a", 0.03), ("b", 0.06))
+    )
+    assert compare(one, other) == ["em: poison.radius 0.03 → 0.06"]
 
 
 def test_another_verdict_is_said(tmp_path: Path) -> None:

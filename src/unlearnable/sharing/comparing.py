@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from unlearnable.report.words import pm
 from unlearnable.results.cells import GEOMETRIC, UD, Cell, cells
 from unlearnable.results.reading import read_sweeps
-from unlearnable.results.settings import PLACES, leaves, within
+from unlearnable.results.records import AXES, Records
+from unlearnable.results.settings import PLACES, leaves, tell_apart, within
 
 #: What tells no two sweeps apart. Seeds are compared as a list, and names of choices are told by what they choose.
 _SILENT = (*PLACES, "seed", "choices", "stage")
@@ -24,9 +26,7 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: if one holds no results.
     """
-    found = [cells(read_sweeps([folder])) for folder in (first, second)]
-    varied = {place for sweep in found for place in _varied(sweep)}
-    one, other = ({_name(cell, varied): cell for cell in sweep} for sweep in found)
+    one, other = _methods(*(read_sweeps([folder]) for folder in (first, second)))
     lines = [f"only in {first}: {name}" for name in one if name not in other]
     lines += [f"only in {second}: {name}" for name in other if name not in one]
     for name in one:
@@ -35,19 +35,36 @@ def compare(first: str | Path, second: str | Path) -> list[str]:
     return lines
 
 
-def _axes(cell: Cell) -> list[str]:
-    return [*map(str, cell.first.axes[1:]), cell.first.settings]
+def _methods(*sweeps: Records) -> list[dict[str, Cell]]:
+    """Of each sweep: method, with what some sweep varies of it → its cell."""
+    runs = tell_apart([run for sweep in sweeps for run in sweep.runs])  # the same options are told of both
+    found, start = [], 0
+    for sweep in sweeps:
+        found.append(cells(replace(sweep, runs=runs[start : start + len(sweep.runs)])))
+        start += len(sweep.runs)
+    varied: set[tuple[str, str]] = set()
+    for many in found:
+        for poison in {cell.first.axis("poison") for cell in many}:
+            varied |= {(poison, option) for option in _varied([c for c in many if c.first.axis("poison") == poison])}
+    return [{_name(cell, varied): cell for cell in many} for many in found]
 
 
-def _varied(sweep: Sequence[Cell]) -> list[int]:
-    """The places of the axes in which a sweep's cells differ besides the method."""
-    return [place for place, values in enumerate(zip(*map(_axes, sweep), strict=True)) if len({*values}) > 1]
+def _varied(sweep: Sequence[Cell]) -> list[str]:
+    """In what cells of one method differ."""
+    options = [_options(cell) for cell in sweep]
+    return [name for name in {name for one in options for name in one} if len({one.get(name) for one in options}) > 1]
 
 
-def _name(cell: Cell, varied: Collection[int]) -> str:
-    """The method, with what either sweep varied."""
-    axes = _axes(cell)
-    return " · ".join([cell.first.label, *(axes[place] for place in sorted(varied) if axes[place])])
+def _name(cell: Cell, varied: Collection[tuple[str, str]]) -> str:
+    poison = str(cell.first.axis("poison"))
+    return " · ".join([poison, *(said for option, said in _options(cell).items() if (poison, option) in varied)])
+
+
+def _options(cell: Cell) -> dict[str, str]:
+    """Axis or option → what it is for a cell, in words."""
+    told = [part for text in (cell.first.variant, cell.first.settings) for part in text.split(", ") if part]
+    axes = {axis: str(value) for axis, value in zip(AXES[1:], cell.first.axes[1:], strict=True)}
+    return axes | {part.partition("=")[0]: part for part in told}
 
 
 def _differences(one: Cell, other: Cell) -> list[str]:
