@@ -30,7 +30,7 @@ smoke: setup  ## the whole path in seconds
 test: setup lint  ## ruff, mypy and the tests
 	$(BIN)/python -m pytest
 
-test-all: test  ## these, and what takes minutes: kills, several processes, launchers, random input, the wheel
+test-all: test  ## these, and what takes minutes: kills, several processes, launchers, random input, wheel, site, tutorial
 	$(BIN)/python -m pytest -m slow -n 2
 
 lint: setup  ## ruff and mypy alone
