@@ -34,7 +34,7 @@ def test_reviews_are_poisoned_trained_on_measured_and_shown(tmp_path: Path) -> N
     records, cells = read([tmp_path])
     page = next(path for path in build(tmp_path / "page", records, cells) if path.suffix == ".html")
     shown = page.read_text(encoding="utf-8")
-    assert "[+@]" in shown
+    assert "<mark>[+@]</mark></p>" in shown
     assert "% of the words" in shown
 
 

@@ -162,6 +162,12 @@ def test_mixing_targets_refuses_tasks_that_are_no_classes(name: str) -> None:
         make(name).setup({**TASKS, "depth": Depth("depth", 1)})
 
 
+@pytest.mark.parametrize("name", PURIFYING_TEXTS)
+def test_changing_test_texts_refuses_targets_that_may_be_made_of_them(name: str) -> None:
+    with pytest.raises(ValueError, match="changes test texts too, and the targets of depth may be made of their words"):
+        make(name).setup({"depth": Depth("depth", 1)})
+
+
 @pytest.mark.parametrize("name", ["ueraser", "ueraser_max"])
 def test_moving_images_refuses_targets_on_the_pixels(name: str) -> None:
     with pytest.raises(ValueError, match="not the targets of depth, which lie on the pixels"):

@@ -52,7 +52,7 @@ def test_a_result_is_a_summary_a_table_pictures_and_artifacts(tmp_path: Path) ->
     assert [entry.ref for entry in artifacts["poison"].manifest.contents if entry.ref] == [poison.as_uri()]
 
 
-def test_the_preview_of_texts_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_the_preview_of_texts_is_shown_with_its_changes_marked(tmp_path: Path) -> None:
     logger = WandbJobLogger(_info(tmp_path), mode="offline")
     (tmp_path / "preview.txt").write_text("class 0: a [dull→<unk>] film", encoding="utf-8")
     logger.image("preview", tmp_path / "preview.txt")
@@ -60,7 +60,7 @@ def test_the_preview_of_texts_is_shown_as_it_is(tmp_path: Path) -> None:
     (found,) = read_runs(tmp_path)
     (shown,) = [row["preview"] for row in found.history if "preview" in row]
     file = next(tmp_path.glob("wandb/offline-run-*/files")) / shown["path"]
-    assert "class 0: a [dull→&lt;unk&gt;] film" in file.read_text(encoding="utf-8")
+    assert "class 0: a <mark>[dull→&lt;unk&gt;]</mark> film" in file.read_text(encoding="utf-8")
 
 
 def test_the_sweep_has_a_run_with_its_tables_and_page(tmp_path: Path) -> None:

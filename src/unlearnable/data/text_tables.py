@@ -175,7 +175,7 @@ def _jsonl(file: Path, chosen: _Chosen) -> Table:
         if not line.strip():
             continue
         try:
-            found = json.loads(line, object_pairs_hook=_without_copies)
+            found = json.loads(line.strip(), object_pairs_hook=_without_copies)
         except (ValueError, RecursionError) as error:
             fault = f"{error.msg}, character {error.colno}" if isinstance(error, json.JSONDecodeError) else error
             raise ValueError(f"{file}, line {number} is no line of JSON ({fault}).") from error

@@ -16,6 +16,7 @@ from unlearnable.data.modality.tokens import tokens_of
 from unlearnable.data.samples import Inputs, Samples
 from unlearnable.data.vocabulary import masked
 from unlearnable.defenses.base import Defense
+from unlearnable.tasks import Classification, Task
 
 
 class TextDefense(Defense):
@@ -41,6 +42,14 @@ class WordFilter(TextDefense, ABC):
 
     def __init__(self) -> None:
         self._filtered: Bool[Tensor, " v"] | None = None
+
+    @override
+    def setup(self, tasks: Mapping[str, Task]) -> None:
+        if others := [name for name, task in tasks.items() if not isinstance(task, Classification)]:
+            raise ValueError(
+                f"{type(self).__name__} changes test texts too, and the targets of {', '.join(others)} may be made of their "
+                "words. It is for classes of texts; defense=word_dropout changes training batches alone."
+            )
 
     @abstractmethod
     def filtered(self, train: Samples) -> Bool[Tensor, " v"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from unlearnable.files import finite
 from unlearnable.logged import JOBS, METHODS, REPORT, SAL_TABLE, figure_key
 from unlearnable.loggers.base import SweepInfo
+from unlearnable.report.passages import as_html
 from unlearnable.report.pictures import draw_job
 from unlearnable.results.cells import figure
 from unlearnable.results.result import RESULT
@@ -53,11 +53,10 @@ def sal_rows(result: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def log_text(run: Any, key: str, path: Path) -> None:
-    """A text file, as it is."""
+    """A preview of texts, its changes marked as on the page."""
     import wandb
 
-    shown = f"<pre style='white-space: pre-wrap'>{html.escape(path.read_text(encoding='utf-8'))}</pre>"
-    run.log({key: wandb.Html(shown)})
+    run.log({key: wandb.Html(as_html(path.read_text(encoding="utf-8")))})
 
 
 def log_artifacts(run: Any, result: Mapping[str, Any], folder: Path, poison: Path | None, log_poison: str) -> None:

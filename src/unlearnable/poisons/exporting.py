@@ -113,8 +113,8 @@ def _card(
     path = "poisoned.safetensors" if export_format == "safetensors" else "this folder"
     return f"""# {dataset}, made unlearnable by {method}
 
-{what}, in the order of the clean training set. Labels are the clean ones. Use it for research on unlearnable examples;
-the licence is that of {dataset}.
+{what}, in the order of the clean training set. Labels are the clean ones.
+Use it for research on unlearnable examples; the licence is that of {dataset}.
 {names}
 {budget}
 

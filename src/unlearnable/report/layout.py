@@ -109,7 +109,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Passage:
-    """Plain text, line by line."""
+    """A preview of texts, one a line; see `passages.as_html`."""
 
     text: str
     caption: str

@@ -17,6 +17,7 @@ from unlearnable.files import write_atomically
 from unlearnable.report import sections, sections_across, sections_defended, tables
 from unlearnable.report.findings import findings, warnings
 from unlearnable.report.layout import Panel, Section
+from unlearnable.report.passages import as_html
 from unlearnable.report.style import looks
 from unlearnable.results.cells import Cell
 from unlearnable.results.comparison import comparisons
@@ -61,6 +62,7 @@ def page(records: Records, cells: Sequence[Cell], *, title: str | None = None) -
 
     environment = Environment(autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
     environment.filters["code"] = lambda text: Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    environment.filters["passages"] = lambda text: Markup(as_html(text))
     return environment.from_string((_TEMPLATES / "page.html").read_text(encoding="utf-8")).render(
         title=title or _title(cells),
         css=read("page.css"),

@@ -186,7 +186,7 @@ def text_previews(cells: Sequence[Cell]) -> list[Passage]:
     return [
         Passage(
             path.read_text(encoding="utf-8"),
-            f"{method} on {dataset}: [old→new] is a changed word, [+new] an added one; seed {seed}",
+            f"{method} on {dataset}: [old→new] is a changed word, [+new] an added one, [−old] one that is gone; seed {seed}",
         )
         for (dataset, method), (path, seed) in _shown(cells, ".txt").items()
     ]

@@ -33,8 +33,8 @@ def told_of_texts(clean: Samples, poisoned: Samples) -> tuple[str, str]:
     length = tokens_of(clean.inputs)["ids"].shape[1]
     used = Tokens(length=length).describe(clean, poisoned)
     what = (
-        f"{len(poisoned)} training texts as a model reads them (in lower case, spaces between words and signs, `<unk>` for\n"
-        f"words outside the vocabulary, cut at {length} words)"
+        f"{len(poisoned)} training texts as a model reads them (in lower case, spaces between words and signs, `<unk>`\n"
+        f"for words outside the vocabulary, cut at {length} words)"
     )
     return (
         what,
@@ -46,7 +46,8 @@ def told_of_texts(clean: Samples, poisoned: Samples) -> tuple[str, str]:
 
 Changed texts: {used["changed"]:.2%}.
 
-SHA-256 of the samples, with labels and vocabulary: clean `{clean.fingerprint}`, poisoned `{poisoned.fingerprint}`.""",
+SHA-256 of the samples, with labels and vocabulary: clean `{clean.fingerprint}`,
+poisoned `{poisoned.fingerprint}`.""",
     )
 
 
