@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run smoke test test-all lint bench gpu-check leaderboard docs dist clean
+.PHONY: help setup run smoke test test-all coverage lint bench gpu-check leaderboard docs dist clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -30,8 +30,11 @@ smoke: setup  ## the whole path in seconds
 test: setup lint  ## ruff, mypy and the tests
 	$(BIN)/python -m pytest
 
-test-all: test  ## these, and what takes minutes: kills, several processes, launchers, random input, wheel, site, tutorial
+test-all: test  ## these, and what takes minutes: kills, full disks, processes, launchers, random input, wheel, site
 	$(BIN)/python -m pytest -m slow -n 2
+
+coverage: setup  ## the tests, and which lines they do not reach (of what runs in their own processes)
+	$(BIN)/python -m pytest --cov --cov-report=term
 
 lint: setup  ## ruff and mypy alone
 	$(BIN)/ruff check .

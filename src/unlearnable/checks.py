@@ -45,6 +45,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     },
     "stage": (lambda v: v in STAGES, f"one of {', '.join(STAGES)}"),
     "trainer.stop_at_nan": (lambda v: isinstance(v, bool), "true or false"),
+    "trainer.compile": (lambda v: v is None or isinstance(v, bool), "true or false"),
     "trainer.keep": (lambda v: v in ("measured", "all"), "'measured' (the epochs that a measure asks for) or 'all'"),
 }
 
@@ -83,6 +84,7 @@ def check_trainer(config: DictConfig) -> torch.device:
     Raises:
         ValueError: if the accelerator is not there or an argument is wrong.
     """
+    import torch
     from hydra.errors import InstantiationException
     from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
@@ -118,6 +120,15 @@ def check_trainer(config: DictConfig) -> torch.device:
     if trainer.world_size > 1 and config.task.get("aggregator") is not None:
         raise ValueError(
             f"`task.aggregator` = {config.task.aggregator} combines gradients in one process; use trainer.devices=1."
+        )
+    if config.trainer.get("compile") and not hasattr(torch.compiler, "set_stance"):
+        raise ValueError(
+            "`trainer.compile` = true needs PyTorch 2.6 or newer: measures run the network as it was written."
+        )
+    if config.trainer.get("compile") and config.task.get("aggregator") is not None:
+        raise ValueError(
+            f"`task.aggregator` = {config.task.aggregator} takes each task's gradient in one pass, which a compiled network "
+            "does not allow; use trainer.compile=false."
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ValueError(

@@ -230,11 +230,15 @@ class _Run:
 
     def _training(self, folder: Path, making: Mapping[str, Path]) -> dict[str, Any]:
         config = self.stages.config
+        watched = self._watched(folder, config.trainer.max_epochs, making)
+        if config.trainer.get("compile"):
+            # In place: parameters and layers keep their names. Anew for each size of batch, of which there are few.
+            watched["module"].net.compile(dynamic=False)
         return {
             "folder": folder,
             "seed": config.seed,
             "keep": None if config.trainer.keep == "all" else self._needed(self.measures),
-            **self._watched(folder, config.trainer.max_epochs, making),
+            **watched,
         }
 
     def _revisit(self, trajectory: Entry, making: Mapping[str, Path]) -> None:

@@ -43,8 +43,8 @@ _PRIORS = "priors.json"
 #: What trains a model whatever the configuration says: part of a trajectory's code.
 _TRAINING = ("unlearnable.training", "unlearnable.seeding", "unlearnable.models.module", "unlearnable.data.module")
 
-#: Options in `trainer` that are not for Lightning's Trainer; they change no weights.
-_NOT_LIGHTNINGS = ("keep", "stop_at_nan")
+#: Options in `trainer` that are not for Lightning's Trainer; but for `compile` they change no weights.
+_NOT_LIGHTNINGS = ("keep", "stop_at_nan", "compile")
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Stages:
         trainer = {
             name: value
             for name, value in plain(config.trainer).items()
-            if name not in ("accelerator", *_NOT_LIGHTNINGS)
+            if name not in ("accelerator", *_NOT_LIGHTNINGS) or (name == "compile" and value)
         }
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__

@@ -43,7 +43,8 @@ def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) ->
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # a line a run: small differences
     write_atomically(folder / RUNS, f"[\n{lines}\n]\n")
     if records.runs:
-        write_atomically(folder / CONFIGURATION, json.dumps(portable(records.runs[0].result["config"]), indent=1))
+        config = portable(records.runs[0].result["config"])
+        write_atomically(folder / CONFIGURATION, json.dumps(config, indent=1) + "\n")
     for path in write_figures(folder, aggregates):
         if path.suffix == ".png":
             written.append(path)
