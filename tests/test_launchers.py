@@ -86,7 +86,7 @@ def test_a_sweep_by_submitit_chosen_in_an_experiment_file_ends_with_its_table(tm
     assert "ConfigStore" not in done.stderr
     assert statuses(jobs) == ["done", "failed", "done", "failed"]
     assert sorted(record["kind"] for record in log_of(store) if record["event"] == "made") == sorted(
-        ["poison"] * 2 + ["trajectory"] * 3 + ["sal"] * 3
+        ["prior"] + ["poison"] * 2 + ["trajectory"] * 3 + ["sal"] * 3
     )
     logs = {path: path.read_text() for path in (jobs / ".submitit").rglob("*.out")}
     assert len(logs) == 4, done.stderr
@@ -103,7 +103,7 @@ def test_a_sweep_by_joblib_divides_the_threads_and_makes_everything_once(tmp_pat
     assert done.returncode == 0, done.stderr
     assert statuses(jobs) == ["done"] * 4
     made = [record["kind"] for record in log_of(store) if record["event"] == "made"]
-    assert sorted(made) == sorted(["poison"] * 2 + ["trajectory"] * 3 + ["sal"] * 6)
+    assert sorted(made) == sorted(["prior"] + ["poison"] * 2 + ["trajectory"] * 3 + ["sal"] * 6)
 
 
 @pytest.mark.slow

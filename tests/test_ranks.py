@@ -104,7 +104,7 @@ def test_two_processes_of_each_job_of_a_sweep_make_what_one_makes(tmp_path: Path
     assert found["keys"]["poison"] == of_one["keys"]["poison"] == in_sweep["keys"]["poison"]
     assert found["keys"]["trajectory"] != of_one["keys"]["trajectory"]  # BatchNorm saw other batches
     made = [record["kind"] for record in log_of(store) if record["event"] == "made"]
-    assert sorted(made) == sorted(["poison", *["trajectory", "sal"] * 4])
+    assert sorted(made) == sorted(["poison", "prior", *["trajectory", "sal"] * 4])
     np.testing.assert_allclose(in_sweep["sal"], found["sal"], rtol=1e-4, atol=1e-6)
     for epoch, row in enumerate(found["sal"], start=1):
         np.testing.assert_allclose(row, alone(found, store, epoch), rtol=1e-4, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests._inputs import ROOT
 from tests.results._sweeps import write_sweep
 from tests.sharing._records import job, records
+from unlearnable.sharing import verifying
 from unlearnable.sharing.making import in_words, records_of
 from unlearnable.sharing.schema import ImageBudget, Record, read_record, write_record
 from unlearnable.sharing.verifying import notes, problems
@@ -114,6 +116,26 @@ def test_an_edit_shows_and_a_figure_that_does_not_follow_too(record: Record) -> 
     assert problems(better) == ["`tasks.single.score` does not follow from the runs."]
     other = record.model_copy(update={"protocol_digest": "0" * 32}).signed()
     assert "another configuration" in problems(other)[0]
+
+
+def test_a_seed_run_again_may_differ_as_other_seeds_do(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = record.tasks["single"]
+    # ln 1, ln 2 and ln 4 have a standard deviation of ln 2; Student's t with two degrees of freedom is 4.303 at 97.5 %, so
+    # two runs are less than a factor of 2^(4.303 · √2) = 68 apart.
+    distance = figures.distances["geometric"].model_copy(update={"by_seed": {0: 1.0, 1: 2.0, 2: 4.0}})
+
+    def with_distance(**changed: Any) -> Record:
+        of = distance.model_copy(update=changed)
+        return record.model_copy(
+            update={"tasks": {"single": figures.model_copy(update={"distances": {"geometric": of}})}}
+        )
+
+    for value, wrong in ((60.0, 0), (1 / 60, 0), (75.0, 1), (1 / 75, 1)):
+        again = with_distance(value=value)
+        monkeypatch.setattr(verifying, "benchmark", lambda *_, _again=again, **__: _again)
+        found = verifying.rerun(with_distance(), "poison", seed=0)
+        assert len(found) == wrong
+        assert all("by more than a factor of 67.88" in one for one in found)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _WIDTH, _MARGIN = 160, 6  # of an interval's drawing, in pixels
 _NORMS = {"linf": "ℓ∞", "l2": "ℓ2", "l0": "ℓ0", "words": "words"}
 #: Heading, whether it holds numbers, whether it sorts.
 _COLUMNS = (
-    *(("method", False, True), ("rank", True, True), ("geometric distance", True, True), ("protocol", False, True)),
+    *(("method", False, True), ("rank", True, True), ("geometric", True, True), ("protocol", False, True)),
     *(("task", False, True), ("interval", False, False), ("against clean", False, True)),
     *(("not told from", False, True), ("test", True, True), ("clean", True, True), ("skill", True, True)),
     *(("UD", True, True), ("norm", False, True), ("radius", True, True), ("seeds", True, True)),
