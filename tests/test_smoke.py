@@ -16,6 +16,7 @@ from unlearnable.experiment import run
 SLOW_POISONS = ("dc", "em_multi", "em_text", "flat", "hypo", "pue", "rem", "sem", "sep")
 SLOW_DEFENSES = ("adversarial", "ueraser_max")
 SLOW_MODELS = ("densenet121", "mobilenet_v2", "resnet18", "resnet50", "senet18", "vit_small", "vit_tiny")
+TEXT_DEFENSES = ("no_signs", "rare_words", "word_dropout")
 TEXT_POISONS = ("em_text", "random_words", "regtext", "symbol")
 #: What single options need besides.
 NEEDED = {
@@ -69,8 +70,10 @@ def test_an_imported_poison_runs(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("defense", marked([name for name in options("defense") if name != "diffusion"], SLOW_DEFENSES))
 def test_every_defence_runs(defense: str, store: Path, tmp_path: Path) -> None:
+    of = NEEDED["tiny_transformer"] if defense in TEXT_DEFENSES else ("poison=lsp",)
     shorter = ("defense.epochs=2",) if defense == "dvae" else ()
-    smoke(store, tmp_path, f"defense={defense}", "poison=lsp", "sal.samples=20", "steps=1", *shorter)
+    model = ("model=tiny_transformer",) if defense in TEXT_DEFENSES else ()
+    smoke(store, tmp_path, f"defense={defense}", "sal.samples=20", "steps=1", *of, *model, *shorter)
 
 
 @pytest.mark.timeout(1800)

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from unlearnable.data.samples import Inputs, Targets
-from unlearnable.defenses.base import Defense
-from unlearnable.defenses.image import images_of
+from unlearnable.defenses.image import ImageDefense, images_of
 from unlearnable.options import Number, number
 from unlearnable.tasks import Task
 
@@ -21,7 +20,7 @@ from unlearnable.tasks import Task
 _RATIOS = 3 / 4, 4 / 3
 
 
-class CropResize(Defense):
+class CropResize(ImageDefense):
     """Cuts a random rectangle out of each image and enlarges it to the whole, bilinear, with the targets on the pixels.
 
     The random resized crop of `Inception <https://arxiv.org/abs/1409.4842>`_ (Szegedy et al., CVPR 2015): the area's

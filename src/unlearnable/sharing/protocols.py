@@ -25,7 +25,7 @@ _FREE = (
     *("trainer.accelerator", "trainer.devices", "trainer.keep", "trainer.stop_at_nan"),
 )
 #: Options that came after a protocol was published → the value at which all is as it was before.
-_ADDED_SINCE: Mapping[str, Any] = {"trainer.compile": False}
+_ADDED_SINCE: Mapping[str, Any] = {"trainer.compile": False, "dataset.words": []}
 
 
 def configurations() -> Path:
