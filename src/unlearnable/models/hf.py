@@ -68,7 +68,7 @@ class HuggingFace(nn.Module):
         own = F.pad(own, (0, len(tokens.after)), value=tokens.padding)
         ends = len(tokens.before) + mask.sum(1)
         for place, token in enumerate(tokens.after):
-            own[torch.arange(len(own)), ends + place] = token
+            own[torch.arange(len(own), device=ids.device), ends + place] = token
         ends = ends + len(tokens.after)
         return own, torch.arange(own.shape[1], device=ids.device) < ends[:, None]
 
