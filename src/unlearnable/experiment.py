@@ -28,7 +28,8 @@ from unlearnable.loggers.base import JobInfo, JobLogger
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.exporting import check_export, export
 from unlearnable.report.pictures import draw_conflict
-from unlearnable.results.result import RESULT, make_result
+from unlearnable.results.records import RESULT
+from unlearnable.results.result import make_result
 from unlearnable.results.run import MeasuredRun
 from unlearnable.runs import join as join_training
 from unlearnable.runs import measured_run, train

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unlearnable.files import write_atomically
 from unlearnable.reopened import Job
-from unlearnable.results.result import RESULT
+from unlearnable.results.records import RESULT
 
 if TYPE_CHECKING:
     from unlearnable.probing.plane import Plane

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from unlearnable.results.result import RESULT
+from unlearnable.results.records import RESULT
 
 if TYPE_CHECKING:
     from unlearnable.data.module import DataModule

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,17 @@ def test_nested_folders_have_a_table_and_a_page(tmp_path: Path, capsys: pytest.C
     assert {"summary.csv", "aggregates.csv", "report.html", "figures"} <= {path.name for path in tmp_path.iterdir()}
     assert "4 jobs" in capsys.readouterr().out
     assert "poison=em/seed=1" in (tmp_path / "summary.csv").read_text()
+
+
+def test_reports_need_no_pytorch_which_takes_seconds_to_load(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", result("em"))
+    code = (
+        "import sys, pathlib; from unlearnable.report.build import build, read; "
+        f"print(len(build(pathlib.Path({str(sweep)!r}), *read([{str(sweep)!r}])))); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5
 
 
 @pytest.mark.parametrize("results", [0, 1])

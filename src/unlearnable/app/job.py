@@ -37,8 +37,7 @@ def run_job(config: DictConfig) -> float | None:
     """
     from unlearnable.files import remove_temporaries, write_atomically
     from unlearnable.leases import LEASE_SECONDS, TakenError, leased
-    from unlearnable.results.records import FAILED
-    from unlearnable.results.result import RESULT
+    from unlearnable.results.records import FAILED, RESULT
 
     hydra = HydraConfig.get()
     sweep = hydra.mode == RunMode.MULTIRUN

@@ -12,7 +12,7 @@ from unlearnable.loggers.base import SweepInfo
 from unlearnable.report.passages import as_html
 from unlearnable.report.pictures import draw_job
 from unlearnable.results.cells import figure
-from unlearnable.results.result import RESULT
+from unlearnable.results.records import RESULT
 from unlearnable.results.rows import cell_row, columns_of, job_rows
 
 

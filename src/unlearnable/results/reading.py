@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unlearnable.results.records import FAILED, Failure, Records, Run, job_name, natural_order
-from unlearnable.results.result import RESULT
+from unlearnable.results.records import FAILED, RESULT, Failure, Records, Run, job_name, natural_order
 from unlearnable.results.settings import tell_apart
 
 #: What `python -m unlearnable.certify` adds to a job's folder.

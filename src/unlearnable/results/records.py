@@ -16,6 +16,8 @@ from jaxtyping import Float64
 
 from unlearnable.results.run import SAL
 
+#: What a finished job leaves in its folder, see `result.make_result`.
+RESULT = "result.json"
 #: What a job that failed leaves: `{"error": message, "overrides": […], "choices": {…}, "status": …}`.
 FAILED = "failed.json"
 #: The status of a job whose training loss is not finite, whether it stopped or went on.

@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 _Report = TypeVar("_Report")
 
-#: The file's name in the job's folder.
-RESULT = "result.json"
 _PACKAGES = ("unlearnable", "torch", "torchvision", "lightning", "numpy", "scikit-learn", "hydra-core", "wandb")
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
-from unlearnable.callbacks.trajectory import Epoch
-from unlearnable.measures.base import Measured
-from unlearnable.tasks import Task
+if TYPE_CHECKING:  # a report is read and drawn without PyTorch, which takes seconds to load
+    from unlearnable.callbacks.trajectory import Epoch
+    from unlearnable.measures.base import Measured
+    from unlearnable.tasks import Task
 
 #: The measure that UD is made from.
 SAL = "sal"
