@@ -43,7 +43,7 @@ class MTLUE(ImagePoison):
     - `tap`: on a frozen net trained on the clean images, towards classes (y + ⌊C/2⌋) mod C;
     - `sep`: towards these on its check points after every fourth epoch.
 
-    The paper has class tasks alone. Here (`em`) a dense task has codes by k-means as in `DenseLSP`, and the embedding of a
+    The paper has class tasks alone. Here (`em`) a dense task has codes by k-means (see `find_codes`), and the embedding of a
     code is a tile that lies where the code does; its loss is divided by its value on the clean images before training.
     With `carrier_share`, part of the radius is DenseLSP's fixed texture, and the generator learns what to add.
 
@@ -57,7 +57,7 @@ class MTLUE(ImagePoison):
         fraction: See `ImagePoison`; shares are drawn from the classes of the first class task.
         base: `em`, `tap` or `sep`; the last two for class tasks alone.
         tasks: Names of the tasks to be made unlearnable; None takes all.
-        codes: Of a dense task, see `DenseLSP`.
+        codes: Centres of k-means of a dense task; those that a mirror changes become two codes.
         tile: Side of a dense code's embedding, at half size.
         carrier_share: Share of the radius for DenseLSP's texture, from 0 to below 1.
         epochs: Of the generator; the paper's are 100, with a tenth of the learning rate after 60 and 80 per cent.
@@ -101,7 +101,7 @@ class MTLUE(ImagePoison):
         self.chosen = None if tasks is None else list(tasks)
         self.codes, self.tile = whole("codes", codes), whole("tile", tile)
         self.carrier_share = number("carrier_share", carrier_share, at_least=0, below=1)
-        self.carrier = DenseLSP(radius=radius, norm=norm, tasks=tasks, codes=codes)
+        self.carrier = DenseLSP(radius=radius, norm=norm, tasks=tasks)
         self.epochs = whole("epochs", epochs)
         self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
         self.surrogate_epochs = whole("surrogate_epochs", surrogate_epochs)

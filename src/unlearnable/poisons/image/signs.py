@@ -1,0 +1,140 @@
+"""Targets spelt out in signs: each place of a small tile says on which side of a threshold a pixel's target lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from unlearnable.data.samples import Targets
+from unlearnable.poisons.image.tiles import from_edge
+from unlearnable.tasks.base import Task, of_task
+
+# Training targets, and pixels of theirs, that the thresholds are spread over.
+_IMAGES, _PIXELS = 250, 50_000
+# Thresholds lie within so many standard deviations of the mean: of a sparse map most of the range hardly occurs.
+_DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of the tile, and what it says of a pixel: whether its target along `direction` exceeds `threshold`.
+
+    Attributes:
+        task: Whose target; dense.
+        row: In the tile.
+        column: In the tile.
+        channel: Of the picture.
+        direction: Of unit length, in the space of the task's `vectors`.
+        threshold: Of the target's component in that direction.
+    """
+
+    task: Task
+    row: int
+    column: int
+    channel: int
+    direction: Float[Tensor, " d"]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Signs:
+    """The texture of several dense tasks: in every place of a tile the sign that its task's target has there.
+
+    Attributes:
+        places: All of the tile's.
+        side: Of the tile, in signs.
+        grain: Pixels along a sign's side.
+        shape: Channels, height and width of the pictures.
+    """
+
+    places: Sequence[Place]
+    side: int
+    grain: int
+    shape: tuple[int, int, int]
+
+    def paint(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+        """The texture of these rows, ±1; 0 where the place's task has no value. Mirrored targets have it mirrored."""
+        channels, height, width = self.shape
+        down = torch.arange(height) // self.grain % self.side
+        inwards = from_edge(width) // self.grain % self.side
+        across = torch.where(torch.arange(width) < (width + 1) // 2, inwards, self.side - 1 - inwards)
+        tasks = {place.task.name: place.task for place in self.places}
+        vectors = {name: task.vectors(of_task(targets, name)[rows]).float() for name, task in tasks.items()}
+        painted = torch.zeros(len(rows), channels, height, width)
+        for place in self.places:
+            here = (down == place.row).nonzero(), (across == place.column).nonzero().squeeze(1)
+            shown = torch.einsum("ndhw,d->nhw", vectors[place.task.name][:, :, *here], place.direction)
+            painted[:, place.channel, *here] = torch.where(shown > place.threshold, 1.0, -1.0) * ~shown.isnan()
+        return painted
+
+
+def find_signs(
+    tasks: Mapping[str, Task],
+    targets: Targets,
+    shape: tuple[int, int, int],
+    *,
+    side: int,
+    grain: int,
+    generator: Generator,
+) -> Signs:
+    """Deals a tile's places out to the tasks in turn, with random directions and evenly spread thresholds.
+
+    With thresholds spread evenly over what occurs, the mean of the signs that share a direction is linear in the
+    target's component there. So over a tile the target itself is, nearly, a linear function of the noise.
+
+    Args:
+        tasks: Dense ones.
+        targets: Of all training samples.
+        shape: Channels, height and width of the pictures.
+        side: Of the tile, in signs.
+        grain: Pixels along a sign's side.
+        generator: Draws the directions, and which threshold goes where.
+
+    Raises:
+        ValueError: if the tile has fewer places than there are tasks, or one of the tasks has no value.
+    """
+    channels, half = shape[0], (side + 1) // 2
+    if channels * side * half < len(tasks):
+        raise ValueError(
+            f"`tile` must be larger: half a tile of side {side} has {channels * side * half} signs for {len(tasks)} tasks."
+        )
+    # The right half is the left one's mirror image. Channels run fastest, so that each task has signs everywhere.
+    every = [(row, column, channel) for row in range(side) for column in range(half) for channel in range(channels)]
+    places = []
+    for turn, (name, task) in enumerate(tasks.items()):
+        own = every[turn :: len(tasks)]
+        pixels, odd = _pixels(task, of_task(targets, name), generator)
+        directions = F.normalize(torch.randn(len(own), pixels.shape[1], generator=generator), dim=1)
+        directions *= directions[:, :1].sign()
+        levels = (torch.randperm(len(own), generator=generator) + 0.5) / len(own)
+        for number, ((row, column, channel), direction) in enumerate(zip(own, directions, strict=True)):
+            mirror = side - 1 - column
+            if mirror == column:  # the middle of an odd tile is its own mirror image
+                direction = direction.masked_fill(odd, 0.0)
+            along = pixels @ direction
+            middle, reach = along.mean(), _DEVIATIONS * along.std()
+            low, high = max(along.min(), middle - reach), min(along.max(), middle + reach)
+            # Every other one the other way round, so that on the whole the noise is neither lighter nor darker.
+            sign = 1 - 2 * (number % 2)
+            threshold = float(low + (high - low) * levels[number])
+            left = Place(task, row, column, channel, sign * direction, sign * threshold)
+            places.append(left)
+            if mirror != column:
+                places.append(replace(left, column=mirror, direction=torch.where(odd, -left.direction, left.direction)))
+    return Signs(places, side, grain, shape)
+
+
+def _pixels(task: Task, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Vectors `[m, d]` of some training targets' pixels, and which entries change their sign in a mirror, `[d]`."""
+    some = targets[torch.randperm(len(targets), generator=generator)[:_IMAGES].sort().values]
+    vectors, reflected = task.vectors(some).float(), task.vectors(task.mirror(some)).float().flip(-1)
+    odd = (vectors * reflected).nansum((0, 2, 3)) < 0
+    pixels = vectors.movedim(1, -1)[~vectors.isnan().any(1)]
+    if not len(pixels):
+        raise ValueError(f"{task.name}: none of {len(some)} training targets has a value; there is nothing to write.")
+    return pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]], odd
