@@ -20,6 +20,7 @@ TEXT_DEFENSES = ("no_signs", "rare_words", "word_dropout")
 TEXT_POISONS = ("em_text", "random_words", "regtext", "symbol")
 #: What single options need besides.
 NEEDED = {
+    "densenet121": ("sal.layers=[features.denseblock1*,classifier]",),  # of 121 layers
     "em_multi": (
         "dataset=rooms",
         "dataset.frames=48",

@@ -115,10 +115,3 @@ def gradient_conflict(
     if not total:
         raise ValueError("`batches` must hold at least one batch; got none.")
     return cosine_matrix(sums / total)
-
-
-def mean_conflict(matrix: Float64[np.ndarray, "t t"]) -> float:
-    """The mean over pairs of different tasks, without NaN; NaN if nothing is left."""
-    pairs = matrix[np.triu_indices(len(matrix), 1)]
-    finite = pairs[np.isfinite(pairs)]
-    return float(finite.mean()) if len(finite) else float("nan")
