@@ -52,8 +52,8 @@ def test_any_mixture_of_tasks_is_written_within_the_budget(names: tuple[str, ...
 
 
 def test_dense_tasks_and_classes_share_the_radius() -> None:
-    # 3/4 and 1/4 of 8 levels: 6 + 2, of equal or other sign; alone each has all.
-    assert levels(many_tasks("scene", "depth")).abs().unique().tolist() == [4, 8]
+    # 5/8 and 3/8 of 8 levels: 5 + 3, of equal or other sign; alone each has all.
+    assert levels(many_tasks("scene", "depth")).abs().unique().tolist() == [2, 8]
     for names in (("scene",), ("depth", "normal")):
         assert levels(many_tasks(*names)).abs().unique().tolist() == [8]
     assert levels(many_tasks("scene", "depth"), class_share=0.5).abs().unique().tolist() == [0, 8]

@@ -60,7 +60,7 @@ class DenseLSP(ImagePoison):
         tasks: Sequence[str] | None = None,
         tile: int = 4,
         grain: int = 1,
-        class_share: Number = 0.25,
+        class_share: Number = 0.375,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
