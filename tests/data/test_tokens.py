@@ -11,7 +11,7 @@ import torch
 from tests._texts import shown, text_set
 from unlearnable.data.modality.tokens import Tokens, changed_words, marked, word_distance
 from unlearnable.data.samples import Samples
-from unlearnable.data.vocabulary import FIRST_WORD, PAD, SIGNS, UNKNOWN, build_vocabulary, words_of
+from unlearnable.data.vocabulary import FIRST_WORD, PAD, SIGNS, UNKNOWN, build_vocabulary, check_words, words_of
 from unlearnable.models.tiny_resnet import TinyResNet
 from unlearnable.models.tiny_transformer import TinyTransformer
 
@@ -31,6 +31,14 @@ def test_the_unknown_and_words_that_are_asked_for_have_ids() -> None:
     assert words_of("A <unk> film, <pad> <UNK>") == ["a", "<unk>", "film", ",", "<", "pad", ">", "<unk>"]
     found = build_vocabulary([["b", "a", "<unk>"], ["b", "a", "<unk>"]], most=100, words=["cf", "b"])
     assert found == ("<pad>", "<unk>", *SIGNS, "cf", "b", "a")
+
+
+@pytest.mark.parametrize("part", ["##s", "Ġfilm", "▁film", "Film", "a b"])
+def test_parts_of_a_tokenizer_are_no_words(part: str) -> None:
+    words = build_vocabulary([words_of("it's a well-made … film , naïve ß 2nd")] * 2, most=100)
+    check_words(words, "This")
+    with pytest.raises(ValueError, match=f"This takes texts of words, and '{part}' in the vocabulary is none"):
+        check_words((*words, part), "This")
 
 
 def test_texts_are_cut_padded_and_masked() -> None:

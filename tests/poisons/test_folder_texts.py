@@ -166,6 +166,14 @@ def test_images_and_texts_are_told_apart(tmp_path: Path) -> None:
     assert "has no column 'text', but ['img', 'label']" in refusal(tmp_path / "train.parquet")
 
 
+def test_texts_split_by_a_tokenizer_are_neither_read_nor_written(tmp_path: Path) -> None:
+    parts = Samples(CLEAN.inputs, CLEAN.targets, CLEAN.tasks, (*CLEAN.vocabulary, "##s"))
+    path = written(tmp_path, rows())
+    assert refusal(path, parts).startswith("poison=folder takes texts of words, and '##s'")
+    with pytest.raises(ValueError, match=r"`poison.export` takes texts of words, and '##s'"):
+        export(parts, parts, tmp_path / "out", export_format="csv", **CARD)
+
+
 def test_a_folder_with_no_such_file_says_what_it_holds(tmp_path: Path) -> None:
     written(tmp_path, rows(), "other.jsonl")
     assert "no train.jsonl or train.csv, but other.jsonl" in refusal(tmp_path)

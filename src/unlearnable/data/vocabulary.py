@@ -80,3 +80,21 @@ def check_tokens(inputs: Mapping[str, Tensor], vocabulary: Sequence[str]) -> Non
         )
     if not (filled := mask.any(1)).all():
         raise ValueError(f"Text {int((~filled).nonzero()[0])} (counted from 0) has no words.")
+
+
+def check_words(vocabulary: Sequence[str], what: str) -> None:
+    """Refuses a vocabulary whose entries are no words as `words_of` makes them, such as the parts of a tokenizer's.
+
+    Args:
+        vocabulary: The word of each id.
+        what: What needs words, for the message.
+
+    Raises:
+        ValueError: naming the first such entry.
+    """
+    part = next((entry for entry in vocabulary[FIRST_WORD:] if words_of(entry) != [entry]), None)
+    if part is not None:
+        raise ValueError(
+            f"{what} takes texts of words, and {part!r} in the vocabulary is none: these are split by a language model's "
+            "tokenizer. Split them into words."
+        )

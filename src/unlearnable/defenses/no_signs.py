@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Samples
-from unlearnable.data.vocabulary import PAD, UNKNOWN
+from unlearnable.data.vocabulary import PAD, UNKNOWN, check_words
 from unlearnable.defenses.text import WordFilter
 
 
@@ -17,6 +17,11 @@ class NoSigns(WordFilter):
 
     Signs are the ASCII ones and every other entry of the vocabulary without a letter or a digit, such as `…`.
     """
+
+    @override
+    def check(self, samples: Samples) -> None:
+        super().check(samples)
+        check_words(samples.vocabulary, "NoSigns")
 
     @override
     def filtered(self, train: Samples) -> Bool[Tensor, " v"]:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from unlearnable.data.samples import Samples
+from unlearnable.data.vocabulary import check_words
 from unlearnable.poisons.image import writing as images
 from unlearnable.poisons.text import writing as texts
 from unlearnable.poisons.text.base import are_texts
@@ -32,6 +33,8 @@ def check_export(export_format: str, folder: Path, samples: Samples) -> None:
         )
     if export_format not in formats:
         raise ValueError(f"`poison.export` must be one of {', '.join(formats)} for {kind}; got {export_format!r}.")
+    if kind == "texts":
+        check_words(samples.vocabulary, "`poison.export`")
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} must be new or empty for an export; remove it or choose another.")
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.data.text_tables import FORMS
+from unlearnable.data.vocabulary import check_words
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.image.training_set import TrainingSet, images_of
 from unlearnable.poisons.imports.array_files import ARRAY_SUFFIXES, load_array
@@ -92,6 +93,7 @@ class Folder(Poison):
                     f"{self.path} ({self.format}) holds images, and the data are texts. Poisons of texts are read from "
                     f"{', '.join(FORMS)}."
                 )
+            check_words(samples.vocabulary, "poison=folder")
             return
         images_of(samples)
         if self.format in ("jsonl", "csv"):

@@ -182,8 +182,10 @@ def _budget(cell: Cell) -> Field:
         return Field("–")
     changed = cell.figure("noise.changed")[0]
     if not math.isnan(words):
-        return Field(f"{words:.1%} of the words" + ("" if changed == 1 else f", {changed:.0%} of texts"), repr(words))
-    share = "" if changed == 1 else f", {changed:.0%} of images"
+        return Field(
+            f"{words:.1%} of the words" + ("" if changed == 1 else f", {100 * changed:.3g}% of texts"), repr(words)
+        )
+    share = "" if changed == 1 else f", {100 * changed:.3g}% of images"
     return Field(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
 
 
