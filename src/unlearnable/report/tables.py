@@ -181,11 +181,9 @@ def _budget(cell: Cell) -> Field:
     if (math.isnan(linf) and math.isnan(words)) or cell.is_clean:
         return Field("–")
     changed = cell.figure("noise.changed")[0]
+    share = "" if changed == 1 else f", {100 * changed:.3g}% of {'images' if math.isnan(words) else 'texts'}"
     if not math.isnan(words):
-        return Field(
-            f"{words:.1%} of the words" + ("" if changed == 1 else f", {100 * changed:.3g}% of texts"), repr(words)
-        )
-    share = "" if changed == 1 else f", {100 * changed:.3g}% of images"
+        return Field(f"{words:.1%} of the words{share}", repr(words))
     return Field(f"ℓ∞ {255 * linf:.0f}/255 · ℓ2 {l2:.2f} · {l0:.0f} px{share}", repr(linf))
 
 

@@ -129,18 +129,11 @@ def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, gener
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    size = len(of_task(targets, next(iter(tasks))))
-    rows = torch.randperm(size, generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
-    pixels, reflected = (_vectors(tasks, targets, rows, mirror=mirror).movedim(1, -1) for mirror in (False, True))
-    known = ~pixels.isnan().all(-1)
-    if not known.any():
-        raise ValueError(f"{', '.join(tasks)}: none of {len(rows)} training targets has a value; there is no code.")
-    odd = (pixels * reflected.flip(-2))[known].nansum(0) < 0
-    pixels = pixels[known]
-    pixels = pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]]
+    pixels, odd = sampled_pixels(tasks, targets, generator=generator)
     mean = torch.where(odd, 0.0, pixels.nanmean(0).nan_to_num(0.0))
     deviation = (pixels - mean).square().nanmean(0).nan_to_num(0.0).sqrt()
-    widths = [_vectors({name: task}, targets, rows[:1]).shape[1] for name, task in tasks.items()]
+    first = torch.zeros(1, dtype=torch.int64)
+    widths = [_vectors({name: task}, targets, first).shape[1] for name, task in tasks.items()]
     share = torch.cat([torch.full((width,), width**-0.5) for width in widths])
     scale = torch.where(deviation > 1e-6, share / deviation.clamp_min(1e-6), 0.0)
     book = Codebook(tasks, mean, scale, odd, torch.zeros(0, len(mean)), 0)
@@ -152,6 +145,32 @@ def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, gener
     spread = turned[:, odd].square().sum(1).mean().sqrt()
     sided = (centres[:, odd].norm(dim=1) > spread / 2).long()
     return replace(book, centres=centres[sided.argsort(stable=True)], sided=int(sided.sum()))
+
+
+def sampled_pixels(
+    tasks: Mapping[str, Task], targets: Targets, *, generator: Generator
+) -> tuple[Float[Tensor, "m d"], Bool[Tensor, " d"]]:
+    """Vectors of some pixels of some rows that have a value, and which of the entries change their sign in a mirror.
+
+    Args:
+        tasks: Dense ones; their vectors are put one behind the other.
+        targets: Of all training samples.
+        generator: Draws rows and pixels.
+
+    Raises:
+        ValueError: if none of the tasks has a value there.
+    """
+    size = len(of_task(targets, next(iter(tasks))))
+    rows = torch.randperm(size, generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
+    pixels, reflected = (_vectors(tasks, targets, rows, mirror=mirror).movedim(1, -1) for mirror in (False, True))
+    known = ~pixels.isnan().all(-1)
+    if not known.any():
+        raise ValueError(
+            f"{', '.join(tasks)}: none of {len(rows)} training targets has a value; there is nothing to write."
+        )
+    odd = (pixels * reflected.flip(-2))[known].nansum(0) < 0
+    pixels = pixels[known]
+    return pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]], odd
 
 
 def _vectors(

@@ -11,11 +11,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from unlearnable.data.samples import Targets
+from unlearnable.poisons.image.codes import sampled_pixels
 from unlearnable.poisons.image.tiles import from_edge
 from unlearnable.tasks.base import Task, of_task
 
-# Training targets, and pixels of theirs, that the thresholds are spread over.
-_IMAGES, _PIXELS = 250, 50_000
 # Thresholds lie within so many standard deviations of the mean: of a sparse map most of the range hardly occurs.
 _DEVIATIONS = 2.0
 
@@ -108,7 +107,7 @@ def find_signs(
     places = []
     for turn, (name, task) in enumerate(tasks.items()):
         own = every[turn :: len(tasks)]
-        pixels, odd = _pixels(task, of_task(targets, name), generator)
+        pixels, odd = sampled_pixels({name: task}, targets, generator=generator)
         directions = F.normalize(torch.randn(len(own), pixels.shape[1], generator=generator), dim=1)
         directions *= directions[:, :1].sign()
         levels = (torch.randperm(len(own), generator=generator) + 0.5) / len(own)
@@ -127,14 +126,3 @@ def find_signs(
             if mirror != column:
                 places.append(replace(left, column=mirror, direction=torch.where(odd, -left.direction, left.direction)))
     return Signs(places, side, grain, shape)
-
-
-def _pixels(task: Task, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Vectors `[m, d]` of some training targets' pixels, and which entries change their sign in a mirror, `[d]`."""
-    some = targets[torch.randperm(len(targets), generator=generator)[:_IMAGES].sort().values]
-    vectors, reflected = task.vectors(some).float(), task.vectors(task.mirror(some)).float().flip(-1)
-    odd = (vectors * reflected).nansum((0, 2, 3)) < 0
-    pixels = vectors.movedim(1, -1)[~vectors.isnan().any(1)]
-    if not len(pixels):
-        raise ValueError(f"{task.name}: none of {len(some)} training targets has a value; there is nothing to write.")
-    return pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]], odd
