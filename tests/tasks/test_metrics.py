@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torchmetrics.classification import BinaryAveragePrecision
+from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
 
 from unlearnable.models.judging import TaskMetrics
 from unlearnable.tasks import Classification, Depth, Grouping, Heatmap, Normals, Segmentation, Task
@@ -41,6 +41,20 @@ def test_mean_iou_by_hand() -> None:
     # IoU: class 0: 1/3; class 1: 2/3; class 2: 2/3; class 3 does not occur.
     assert values["miou"] == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
     assert values["pixel_acc"] == pytest.approx(5 / 7)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_mean_iou_is_that_of_torchmetrics(deterministic: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    true, scores = torch.randint(-1, 4, (6, 5, 5), generator=generator), torch.randn(6, 5, 5, 5, generator=generator)
+    scores[:, 2] = -9  # a class that is never predicted; 4 never is the true one
+    theirs = MulticlassJaccardIndex(5, ignore_index=-1)(scores, true)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        assert measured(Segmentation("s", 5), scores, true)["miou"] == pytest.approx(theirs.item())
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def test_angles_by_hand() -> None:
