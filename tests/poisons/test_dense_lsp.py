@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.data.samples import Samples
-from unlearnable.poisons.dense_lsp import DenseLSP
+from unlearnable.poisons.dense_lsp import ClassTiles, DenseLSP
 from unlearnable.tasks import Classification
 
 from ._asserts import assert_in_budget
@@ -51,17 +51,23 @@ def test_any_mixture_of_tasks_is_written_within_the_budget(names: tuple[str, ...
     assert (size > 0.85 * options.get("radius", RADIUS)).all()  # all of it is used, but for rounding
 
 
-def test_dense_tasks_and_classes_share_the_radius() -> None:
-    # 5/8 and 3/8 of 8 levels: 5 + 3, of equal or other sign; alone each has all.
-    assert levels(many_tasks("scene", "depth")).abs().unique().tolist() == [2, 8]
-    for names in (("scene",), ("depth", "normal")):
-        assert levels(many_tasks(*names)).abs().unique().tolist() == [8]
-    assert levels(many_tasks("scene", "depth"), class_share=0.5).abs().unique().tolist() == [0, 8]
+@pytest.mark.parametrize("names", [("scene",), ("depth", "normal"), ("scene", "depth"), ()])
+def test_every_sign_has_the_whole_radius(names: tuple[str, ...]) -> None:
+    assert levels(many_tasks(*names)).abs().unique().tolist() == [8]
+
+
+def test_tasks_have_places_of_their_own_and_equally_many() -> None:
+    samples = many_tasks()
+    noise, places = levels(samples), {}
+    for name, target in samples.targets.items():  # type: ignore[union-attr]
+        places[name] = (levels(with_targets(samples, **{name: target.roll(1, 0)})) != noise).any(0)
+    assert torch.stack([*places.values()]).sum(0).max() == 1
+    assert {round(24 * one.float().mean().item()) for one in places.values()} == {3, 4}  # 24 places for 7 tasks
 
 
 def test_a_class_alone_is_one_tile_a_class_over_the_whole_picture() -> None:
     noise = levels(many_tasks("scene"))
-    assert (noise == noise[..., :8, :8].repeat(1, 1, 2, 2)).all()  # a tile has 4 signs of 2 pixels a side
+    assert (noise == noise[..., :4, :4].repeat(1, 1, 4, 4)).all()
     labels = torch.arange(24) % 4
     for label in range(4):
         assert (noise[labels == label] == noise[label]).all()
@@ -76,8 +82,7 @@ def test_pixels_without_a_target_have_no_noise() -> None:
     noise = levels(masked)
     assert (noise[:, :, 4:8] == 0).all()  # neither has a value
     assert (noise[:, :, 12:] != 0).all()  # both have one
-    # Of each 12 signs of two rows and two columns half are depth's, half the other's.
-    for rows in (slice(0, 4), slice(8, 12)):
+    for rows in (slice(0, 4), slice(8, 12)):  # half of a tile's signs are depth's, half the other's
         assert ((noise[:, :, rows] != 0).float().mean((1, 2, 3)) == 0.5).all()
     assert (levels(masked, tasks=["depth"])[:, :, :8] == 0).all()
     no_class = many_tasks("scene", "depth").targets["scene"].clone()  # type: ignore[index]
@@ -102,21 +107,20 @@ def test_a_mirrored_picture_has_the_mirrored_noise() -> None:
     targets = data.samples.targets
     assert not isinstance(targets, Tensor)
     mirrored = {name: TASKS[name].mirror(target) for name, target in targets.items()}
-    for _, layer in DenseLSP(radius=RADIUS).layers(data):
+    for layer in DenseLSP(radius=RADIUS).layers(data):
         rows = torch.arange(8)
         assert torch.equal(layer.paint(mirrored, rows), layer.paint(targets, rows).flip(-1))
 
 
-def test_several_class_tasks_take_turns() -> None:
-    samples = grey_set(24, 1, 16)
-    tasks = {"a": Classification("a", 2), "b": Classification("b", 3)}
-    a, b = torch.arange(24) % 2, torch.arange(24) // 8
-    noise = levels(Samples(samples.inputs, {"a": a, "b": b}, tasks))
-    by_a = (noise[a == 0] == noise[0]).all(0)  # pixels that b does not change
-    by_b = (noise[b == 0] == noise[0]).all(0)
-    cells = [same.view(3, 2, 8, 2, 8).all(0).all(1).all(-1) for same in (by_a, by_b)]
-    assert (cells[0] ^ cells[1]).all()  # a cell depends on one of the two
-    assert cells[0].sum() == 2  # of 4
+def test_many_classes_have_longer_tiles() -> None:
+    # 3 places of 24, and 7 bits: the pattern of a class repeats after two tiles.
+    samples = many_tasks(count=100)
+    classes = Classification("scene", 100)
+    targets = {**samples.targets, "scene": torch.arange(100)}  # type: ignore[dict-item]
+    many = Samples(samples.inputs, targets, {**samples.tasks, "scene": classes})
+    tiles = next(layer for layer in DenseLSP(radius=RADIUS).layers(training_set(many)) if isinstance(layer, ClassTiles))
+    assert tiles.tiles.shape == (100, 3, 8, 8)
+    assert len(torch.unique(tiles.tiles.flatten(1), dim=0)) == 100
 
 
 def test_what_can_not_be_written_is_refused() -> None:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from tests._inputs import seeded
 from unlearnable.poisons.image.signs import Signs, find_signs
+from unlearnable.poisons.image.tiles import deal_places
 from unlearnable.tasks import Depth, Heatmap, Normals, Segmentation, Task
 
 SHAPE = (3, 16, 24)
@@ -37,7 +38,9 @@ TARGETS = {
 
 def signs(*names: str, side: int = 4, grain: int = 1) -> Signs:
     tasks = {name: KINDS[name] for name in names or KINDS}
-    return find_signs(tasks, TARGETS, SHAPE, side=side, grain=grain, generator=seeded(5))
+    dealt = deal_places(SHAPE[0], side, len(tasks), generator=seeded(4))
+    places = dict(zip(tasks, dealt, strict=True))
+    return find_signs(tasks, TARGETS, places, grain=grain, shape=SHAPE, generator=seeded(5))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -54,8 +57,9 @@ def test_targets_are_nearly_linear_in_the_signs_of_a_tile(name: str) -> None:
 def test_each_place_says_on_which_side_of_its_threshold_a_pixel_lies() -> None:
     found = signs("normal", "depth", grain=2)
     painted = found.paint(TARGETS, EVERY)
-    place = next(one for one in found.places if one.task.name == "normal" and (one.row, one.column) == (2, 1))
-    for row, column in ((4, 2), (5, 3), (12, 10)):  # row 2 and column 1 of the tile, each two pixels wide
+    place = next(one for one in found.places if one.task.name == "normal" and one.column < 2)
+    first = 2 * place.row, 2 * place.column  # each two pixels wide
+    for row, column in (first, (first[0] + 1, first[1] + 1), (first[0] + 8, first[1])):
         side = TARGETS["normal"][:, :, row, column] @ place.direction > place.threshold
         assert torch.equal(painted[:, place.channel, row, column], side * 2.0 - 1)
 
@@ -83,8 +87,3 @@ def test_mirrored_targets_have_the_mirrored_texture(side: int) -> None:
     mirrored = {name: task.mirror(TARGETS[name]) for name, task in KINDS.items()}
     found = signs(side=side)
     assert torch.equal(found.paint(mirrored, EVERY), found.paint(TARGETS, EVERY).flip(-1))
-
-
-def test_a_tile_with_fewer_places_than_tasks_is_refused() -> None:
-    with pytest.raises(ValueError, match="`tile` must be larger: half a tile of side 1 has 3 signs for 4 tasks"):
-        signs(side=1)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 from typing_extensions import override
 
 from unlearnable.data.samples import Samples, Targets
-from unlearnable.options import Number, number, whole
+from unlearnable.options import Number, whole
 from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm
 from unlearnable.poisons.image.codes import ClassCodes, codable
 from unlearnable.poisons.image.signs import Signs, find_signs
-from unlearnable.poisons.image.tiles import deal_cells, lay, separated_tiles
+from unlearnable.poisons.image.tiles import deal_places, lay, separated_tiles
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
-
-# Of a class's tile: signs along its side, and pixels along a sign's.
-_TILE, _GRAIN = 4, 2
+from unlearnable.tasks.base import Task
 
 
 class DenseLSP(ImagePoison):
@@ -33,19 +33,19 @@ class DenseLSP(ImagePoison):
     target lies. Over a tile the targets are, nearly, a linear function of the signs, see `find_signs`. The tile's right
     half is the left one's mirror image, with directions mirrored as the task mirrors its targets, and tiles are laid
     from both sides inwards: a mirrored picture with mirrored targets has the mirrored noise, so random flips do not
-    take its meaning. An image's class has a tile of its own, over the whole picture. A place whose task has no value in
-    a pixel shows nothing there.
+    take its meaning. Class tasks have places of the tile like any other task; there each class has signs of its own,
+    the same over the whole picture. A place whose task has no value in a pixel shows nothing there.
 
-    No network is trained. Several class tasks take turns in cells of one tile.
+    No network is trained. Tasks share places, not the radius: every sign has all of it, and a sum of textures at parts
+    of it would have less energy.
 
     Args:
-        radius: See `ImagePoison`; shared between dense tasks and class tasks where there are both.
+        radius: See `ImagePoison`.
         norm: `linf`, or `l2`: each picture's noise is scaled to the radius.
         fraction: See `ImagePoison`; shares are drawn from the classes of the first class task.
         tasks: Names of the tasks to be made unlearnable; None takes all. The noise depends on no other task.
-        tile: Signs along a tile's side.
+        tile: Signs along a tile's side; its places are dealt out evenly to the tasks.
         grain: Pixels along a sign's side.
-        class_share: Share of the radius for class tasks, where there are dense ones beside them.
         batch_size: See `ImagePoison`.
     """
 
@@ -60,7 +60,6 @@ class DenseLSP(ImagePoison):
         tasks: Sequence[str] | None = None,
         tile: int = 4,
         grain: int = 1,
-        class_share: Number = 0.375,
         batch_size: int = 128,
     ) -> None:
         super().__init__(radius=radius, norm=norm, fraction=fraction, batch_size=batch_size)
@@ -68,7 +67,6 @@ class DenseLSP(ImagePoison):
             raise ValueError("`norm` must be 'linf' or 'l2' for dense_lsp, which changes every pixel; got 'l0'.")
         self.chosen = None if tasks is None else list(tasks)
         self.tile, self.grain = whole("tile", tile), whole("grain", grain)
-        self.class_share = number("class_share", class_share, above=0, below=1)
 
     @override
     def check(self, samples: Samples) -> None:
@@ -82,59 +80,61 @@ class DenseLSP(ImagePoison):
         layers, targets = self.layers(data), data.samples.targets
 
         def perturb(batch: Batch, generator: Generator) -> Tensor:  # noqa: ARG001
-            painted = torch.stack([share * layer.paint(targets, batch.rows) for share, layer in layers])
-            signs = painted.sum(0).to(data.device)
+            signs = torch.stack([layer.paint(targets, batch.rows) for layer in layers]).sum(0).to(data.device)
             if self.norm == "linf":
                 return signs * self.radius
             return signs * (self.radius / signs.flatten(1).norm(dim=1).clamp_min(1e-12)).view(-1, 1, 1, 1)
 
         return perturb
 
-    def layers(self, data: TrainingSet) -> list[tuple[float, Signs | ClassTiles]]:
-        """What is painted, with its share of the radius: dense targets, classes, or both."""
+    def layers(self, data: TrainingSet) -> list[Signs | ClassTiles]:
+        """What is painted, in places apart."""
         dense, classes = codable(data.samples, self.chosen)
-        share = self.class_share if dense else 1.0
-        layers: list[tuple[float, Signs | ClassTiles]] = []
+        names, targets = [*dense, *classes], data.samples.targets
+        form: dict[str, Any] = {"grain": self.grain, "shape": data.shape}
+        dealt = deal_places(data.shape[0], self.tile, len(names), generator=data.stream("places"))
+        places = dict(zip(names, dealt, strict=True))
+        layers: list[Signs | ClassTiles] = []
         if dense:
-            signs = find_signs(
-                dense,
-                data.samples.targets,
-                data.shape,
-                side=self.tile,
-                grain=self.grain,
-                generator=data.stream("signs"),
-            )
-            layers.append((1 - share if classes else 1.0, signs))
-        if classes:
-            layers.append((share, self._classes([*map(ClassCodes, classes.values())], data)))
+            own = {name: places[name] for name in dense}
+            layers.append(find_signs(dense, targets, own, **form, generator=data.stream("signs")))
+        for name, task in classes.items():
+            layers.append(find_class_tiles(task, places[name], **form, generator=data.stream("tiles", name)))
         return layers
-
-    def _classes(self, codes: Sequence[ClassCodes], data: TrainingSet) -> ClassTiles:
-        channels, height, width = data.shape
-        sizes = [code.task.channels for code in codes]
-        tiles = separated_tiles(torch.arange(sum(sizes)), channels, _TILE, generator=data.stream("tiles")).split(sizes)
-        turns = deal_cells(height, width, _TILE * _GRAIN, len(codes), generator=data.stream("turns", len(codes)))
-        return ClassTiles(codes, tiles, turns)
 
 
 @dataclass(frozen=True)
 class ClassTiles:
-    """The texture of class tasks: a tile a class, over the whole picture.
+    """The texture of a class task: a tile a class, over the whole picture.
 
     Attributes:
-        codes: Of each task.
-        tiles: Those of each, `[k, c, s, s]`.
-        turns: Whose turn each pixel is.
+        codes: Of the task.
+        tiles: Of each class, ±1, and 0 in the places of other tasks.
+        grain: Pixels along a sign's side.
+        shape: Channels, height and width of the pictures.
     """
 
-    codes: Sequence[ClassCodes]
-    tiles: Sequence[Tensor]
-    turns: Int64[Tensor, "h w"]
+    codes: ClassCodes
+    tiles: Float[Tensor, "k c s s"]
+    grain: int
+    shape: tuple[int, int, int]
 
     def paint(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """The texture of these rows, ±1; 0 where there is no class."""
-        painted = []
-        for turn, (codes, tiles) in enumerate(zip(self.codes, self.tiles, strict=True)):
-            here = codes(targets, rows).expand(-1, *self.turns.shape).masked_fill(self.turns != turn, -1)
-            painted.append(lay(tiles, here, grain=_GRAIN))
-        return torch.stack(painted).sum(0)
+        return lay(self.tiles, self.codes(targets, rows).expand(-1, *self.shape[1:]), grain=self.grain)
+
+
+def find_class_tiles(
+    task: Task,
+    places: Bool[Tensor, "c s s"],
+    *,
+    grain: int,
+    shape: tuple[int, int, int],
+    generator: Generator,
+) -> ClassTiles:
+    """Tiles with signs in these places, far apart; twice, four times as long where the classes need more signs."""
+    bits = math.ceil(math.log2(max(2, task.channels))) + 1  # one more than would tell them apart
+    while int(places[..., : (places.shape[-1] + 1) // 2].sum()) < bits:
+        places = places.repeat(1, 2, 2)
+    codes = ClassCodes(task)
+    return ClassTiles(codes, separated_tiles(codes.mirrored, places, generator=generator), grain, shape)

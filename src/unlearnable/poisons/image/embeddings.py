@@ -50,7 +50,7 @@ class EmbeddingGenerator(nn.Module):
             BasicBlock(2 * width, 2 * width),
         )
         self.embeddings = nn.ParameterList(
-            separated_tiles(one.mirrored, _CHANNELS, tile, generator=generator)
+            separated_tiles(one.mirrored, torch.ones(_CHANNELS, tile, tile, dtype=torch.bool), generator=generator)
             if local
             else torch.randn(len(one.mirrored), _CHANNELS, *self.sides, generator=generator)
             for one, local in zip(codes, self.local, strict=True)

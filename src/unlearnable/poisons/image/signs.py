@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -75,13 +75,13 @@ class Signs:
 def find_signs(
     tasks: Mapping[str, Task],
     targets: Targets,
-    shape: tuple[int, int, int],
+    places: Mapping[str, Bool[Tensor, "c s s"]],
     *,
-    side: int,
     grain: int,
+    shape: tuple[int, int, int],
     generator: Generator,
 ) -> Signs:
-    """Deals a tile's places out to the tasks in turn, with random directions and evenly spread thresholds.
+    """Gives each place of a tile a random direction in its task's targets, and thresholds that are evenly spread.
 
     With thresholds spread evenly over what occurs, the mean of the signs that share a direction is linear in the
     target's component there. So over a tile the target itself is, nearly, a linear function of the noise.
@@ -89,29 +89,23 @@ def find_signs(
     Args:
         tasks: Dense ones.
         targets: Of all training samples.
-        shape: Channels, height and width of the pictures.
-        side: Of the tile, in signs.
+        places: Of each task, the same in a mirror.
         grain: Pixels along a sign's side.
+        shape: Channels, height and width of the pictures.
         generator: Draws the directions, and which threshold goes where.
 
     Raises:
-        ValueError: if the tile has fewer places than there are tasks, or one of the tasks has no value.
+        ValueError: if one of the tasks has no value.
     """
-    channels, half = shape[0], (side + 1) // 2
-    if channels * side * half < len(tasks):
-        raise ValueError(
-            f"`tile` must be larger: half a tile of side {side} has {channels * side * half} signs for {len(tasks)} tasks."
-        )
-    # The right half is the left one's mirror image. Channels run fastest, so that each task has signs everywhere.
-    every = [(row, column, channel) for row in range(side) for column in range(half) for channel in range(channels)]
-    places = []
-    for turn, (name, task) in enumerate(tasks.items()):
-        own = every[turn :: len(tasks)]
+    side = next(iter(places.values())).shape[-1]
+    signs = []
+    for name, task in tasks.items():
+        own = places[name][..., : (side + 1) // 2].nonzero().tolist()  # the right half is the left one's mirror image
         pixels, odd = sampled_pixels({name: task}, targets, generator=generator)
         directions = F.normalize(torch.randn(len(own), pixels.shape[1], generator=generator), dim=1)
         directions *= directions[:, :1].sign()
         levels = (torch.randperm(len(own), generator=generator) + 0.5) / len(own)
-        for number, ((row, column, channel), direction) in enumerate(zip(own, directions, strict=True)):
+        for number, ((channel, row, column), direction) in enumerate(zip(own, directions, strict=True)):
             mirror = side - 1 - column
             if mirror == column:  # the middle of an odd tile is its own mirror image
                 direction = direction.masked_fill(odd, 0.0)
@@ -122,7 +116,7 @@ def find_signs(
             sign = 1 - 2 * (number % 2)
             threshold = float(low + (high - low) * levels[number])
             left = Place(task, row, column, channel, sign * direction, sign * threshold)
-            places.append(left)
+            signs.append(left)
             if mirror != column:
-                places.append(replace(left, column=mirror, direction=torch.where(odd, -left.direction, left.direction)))
-    return Signs(places, side, grain, shape)
+                signs.append(replace(left, column=mirror, direction=torch.where(odd, -left.direction, left.direction)))
+    return Signs(signs, side, grain, shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 # Tiles that are drawn to choose from; more gain hardly a sign.
@@ -11,23 +11,22 @@ _CANDIDATES = 4096
 
 
 def separated_tiles(
-    mirrored: Int64[Tensor, " k"], channels: int, side: int, *, generator: Generator
+    mirrored: Int64[Tensor, " k"], places: Bool[Tensor, "c s s"], *, generator: Generator
 ) -> Float[Tensor, "k c s s"]:
     """Tiles of ±1, each as far as can be from those before it (greedy, by Hamming distance).
 
     Args:
         mirrored: The code that each is in a mirror; its tile is the mirrored one, so symmetric where that is itself.
-        channels: Of the picture.
-        side: Signs along a tile's side.
+        places: Where a tile has signs, the same in a mirror; elsewhere it is 0.
         generator: Draws the tiles to choose from.
 
     Raises:
         ValueError: if tiles of this size are too few.
     """
-    drawn = torch.randint(0, 2, (_CANDIDATES, channels, side, side), generator=generator) * 2.0 - 1
-    across = torch.arange(side)
-    symmetric = drawn[..., torch.minimum(across, side - 1 - across)]
-    tiles = torch.zeros(len(mirrored), channels, side, side)
+    side = places.shape[-1]
+    drawn = (torch.randint(0, 2, (_CANDIDATES, *places.shape), generator=generator) * 2.0 - 1) * places
+    symmetric = drawn[..., from_edge(side)]
+    tiles = torch.zeros(len(mirrored), *places.shape)
     done: list[int] = []
     for code, partner in enumerate(mirrored.tolist()):
         if code in done:
@@ -71,19 +70,16 @@ def from_edge(width: int) -> Int64[Tensor, " w"]:
     return torch.minimum(columns, width - 1 - columns)
 
 
-def deal_cells(height: int, width: int, cell: int, count: int, *, generator: Generator) -> Int64[Tensor, "h w"]:
-    """Which of `count` carriers each pixel belongs to: cells are dealt out evenly, the same in a mirror.
+def deal_places(channels: int, side: int, count: int, *, generator: Generator) -> Bool[Tensor, "k c s s"]:
+    """Which places of a tile each of `count` tasks has: dealt out evenly and at random, the same in a mirror.
 
     Raises:
-        ValueError: if there are fewer cells than carriers.
+        ValueError: if there are fewer places than tasks.
     """
-    rows, columns = -(-height // cell), -(-((width + 1) // 2) // cell)
-    if rows * columns < count:
-        raise ValueError(
-            f"{count} tasks take turns in cells of {cell}×{cell} pixels, of which half a {height}×{width} picture has "
-            f"{rows * columns}; make `tile` or `grain` smaller, or choose fewer `tasks`."
-        )
-    dealt = torch.empty(rows * columns, dtype=torch.int64)
-    dealt[torch.randperm(len(dealt), generator=generator)] = torch.arange(len(dealt)) % count
-    down, across = torch.arange(height) // cell, from_edge(width) // cell
-    return dealt.view(rows, columns)[down[:, None], across]
+    across = from_edge(side)
+    places = channels * side * (1 + int(across.max()))
+    if places < count:
+        raise ValueError(f"`tile` must be larger: half a tile of side {side} has {places} signs for {count} tasks.")
+    dealt = torch.empty(places, dtype=torch.int64)
+    dealt[torch.randperm(places, generator=generator)] = torch.arange(places) % count
+    return dealt.view(channels, side, -1)[..., across] == torch.arange(count)[:, None, None, None]
