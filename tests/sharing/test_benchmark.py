@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 import unlearnable
 from tests._inputs import ROOT
@@ -22,7 +23,8 @@ def poison(folder: Path, name: str) -> Path:
     """A bright pixel a class, as an array of images."""
     clean = load_data(protocol(name)).train
     images = clean.inputs.clone()
-    images[range(len(images)), :, 0, clean.labels] = 200
+    labels = clean.targets if isinstance(clean.targets, Tensor) else clean.targets["class_scene"]
+    images[range(len(images)), :, 0, labels] = 200
     path = folder / "bright.npy"
     np.save(path, images.numpy())
     return path
@@ -47,13 +49,25 @@ def test_a_folder_in_a_record_out_that_another_run_reproduces(tiny: str, tmp_pat
         rerun(record, path, seed=5)
 
 
+def test_with_many_tasks_the_record_has_a_part_for_each(tiny_rooms: str, tmp_path: Path) -> None:
+    path = poison(tmp_path, tiny_rooms)
+    record = unlearnable.benchmark(path, protocol=tiny_rooms, seeds=1, by="me", out=tmp_path / "out")
+    assert {name: task.metric for name, task in record.tasks.items()} == {
+        "class_scene": "acc",
+        "depth_euclidean": "rmse",
+        "joint": "",
+    }
+    assert (record.budget.norm, record.budget.l0) == ("l0", 1)
+    assert problems(record) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["benchmark", "nowhere", "--protocol", "digits-v1"], "nowhere is not there"),
         (
             ["benchmark", ".", "--protocol", "digits-v9"],
-            "must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, sst2-v1",
+            "must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, rooms-v1, sst2-v1",
         ),
         (["benchmark", ".", "--protocol", "cifar10-cpu-v1"], "`data_dir` must say where the clean data are"),
         (["benchmark", ".", "--protocol", "digits-v1", "--data-dir", "."], "`data_dir` is not needed"),

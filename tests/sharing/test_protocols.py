@@ -16,6 +16,7 @@ PUBLISHED = {
     "cifar10-cpu-v1": "50439d849a86942943eca4e90507c760",
     "cifar10-v1": "3b65fe81c035e10919518fed59b657a5",
     "digits-v1": "eebd420fac7e809af24caa302066881a",
+    "rooms-v1": "7e902e61563f0f232203a2b443d2ab23",
     "sst2-v1": "1a5b49b862afe22ed764c9afd94ade5c",
 }
 
@@ -58,10 +59,16 @@ def test_moving_a_class_and_a_new_option_that_is_null_change_no_digest() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "experiment"), [("cifar10-cpu-v1", "cifar10_cpu"), ("cifar10-v1", "cifar10"), ("sst2-v1", "sst2")]
+    ("name", "overrides"),
+    [
+        ("cifar10-cpu-v1", ["experiment=cifar10_cpu"]),
+        ("cifar10-v1", ["experiment=cifar10"]),
+        ("rooms-v1", ["dataset=rooms", "task=multi"]),
+        ("sst2-v1", ["experiment=sst2"]),
+    ],
 )
-def test_the_experiments_that_documents_show_are_still_those_of_the_protocols(name: str, experiment: str) -> None:
-    assert differences(plain(composed(f"experiment={experiment}")), name) == []
+def test_the_experiments_that_documents_show_are_still_those_of_the_protocols(name: str, overrides: list[str]) -> None:
+    assert differences(plain(composed(*overrides)), name) == []
 
 
 def test_the_committed_runs_were_made_by_the_protocol() -> None:
@@ -70,5 +77,7 @@ def test_the_committed_runs_were_made_by_the_protocol() -> None:
 
 
 def test_an_unknown_protocol_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, sst2-v1; got 'digits'"):
+    with pytest.raises(
+        ValueError, match="must be one of cifar10-cpu-v1, cifar10-v1, digits-v1, rooms-v1, sst2-v1; got 'digits'"
+    ):
         protocol("digits")
