@@ -83,7 +83,7 @@ class _Jaccard(MulticlassJaccardIndex):
     """torchmetrics' index; what it counts, counted by `bincount`.
 
     Where torch is to be deterministic, torchmetrics compares each pixel with each pair of classes instead, which took
-    half of an epoch on `rooms`, and more than a gigabyte. Of whole numbers the counts are the same in any order.
+    half of an epoch on `rooms`, and gigabytes. Of whole numbers the counts are the same in any order.
     """
 
     @override
