@@ -63,7 +63,7 @@ def test_any_mixture_of_tasks_within_the_budget(options: dict[str, Any]) -> None
 
 def generator_of(samples: Samples) -> tuple[EmbeddingGenerator, list[Tensor]]:
     books = [
-        ClassCodes(task) if not task.dense else find_codes({name: task}, samples.targets, 4, generator=seeded(0))
+        ClassCodes(task) if not task.dense else find_codes(task, samples.targets, 4, generator=seeded(0))
         for name, task in samples.tasks.items()
     ]
     net = EmbeddingGenerator(books, (3, 16, 16), width=4, tile=2, generator=seeded(0))
@@ -94,7 +94,7 @@ def test_one_task_has_none_to_be_like() -> None:
 def test_noise_follows_codes_and_is_as_large_as_the_picture(size: int) -> None:
     samples = many_tasks("scene", "depth", size=size)
     _, codes = generator_of(samples)
-    books = [ClassCodes(TASKS["scene"]), find_codes({"depth": TASKS["depth"]}, samples.targets, 4, generator=seeded(0))]
+    books = [ClassCodes(TASKS["scene"]), find_codes(TASKS["depth"], samples.targets, 4, generator=seeded(0))]
     net = EmbeddingGenerator(books, (3, size, size), width=4, tile=2, generator=seeded(0)).eval()
     images = torch.rand(24, 3, size, size, generator=seeded(0))
     noise = net(images, codes)

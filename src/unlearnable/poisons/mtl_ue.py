@@ -127,7 +127,7 @@ class MTLUE(ImagePoison):
         tasks, targets = {**classes, **dense}, data.samples.targets
         books: list[Codes] = [ClassCodes(task) for task in classes.values()]
         for name, task in dense.items():
-            books.append(find_codes({name: task}, targets, self.codes, generator=data.stream("codes", name)))
+            books.append(find_codes(task, targets, self.codes, generator=data.stream("codes", name)))
         draws = data.stream("mtl_ue", "embeddings")
         model = EmbeddingGenerator(books, data.shape, width=self.width, tile=self.tile, generator=draws).to(data.device)
         carrier = self.carrier.prepare(data) if self.carrier_share else None

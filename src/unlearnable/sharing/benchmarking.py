@@ -74,7 +74,11 @@ def configuration(poison: Path, protocol: str, seed: int, data_dir: str | Path |
     config = by_protocol(protocol, "poison=folder", "logger=none", f"seed={seed}")
     OmegaConf.update(config, "poison.path", str(poison))
     if ("data_dir" in config.dataset.keys()) != (data_dir is not None):  # noqa: SIM118 - a missing value is not "in" it
-        rule = "must say where the clean data are" if data_dir is None else "is not needed: the data are embedded or made here"
+        rule = (
+            "must say where the clean data are"
+            if data_dir is None
+            else "is not needed: the data are embedded or made here"
+        )
         raise ValueError(f"`data_dir` {rule} for the protocol {protocol} ({config.choices.dataset}).")
     if data_dir is not None:
         config.dataset.data_dir = str(Path(data_dir).expanduser().absolute())

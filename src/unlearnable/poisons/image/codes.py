@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -52,21 +52,21 @@ class ClassCodes(Codes):
 
 @dataclass(frozen=True)
 class Codebook(Codes):
-    """The nearest centres of targets, where all of `tasks` are put together in one vector a pixel.
+    """The nearest centres of a dense task's targets, as vectors a pixel.
 
     What a mirror changes in a vector is the sign of some entries: of a normal's x. Vectors are turned to one side before
     they are coded. A centre that is its own mirror image, or nearly, is one code; any other is two, one a side.
 
     Attributes:
-        tasks: Whose targets are coded; all dense.
+        task: Whose targets are coded.
         mean: Of the vectors' entries.
-        scale: That makes the sum of each task's variances 1.
+        scale: One over their standard deviations; 0 for an entry that does not vary.
         odd: Which entries change their sign in a mirror.
         centres: In standardised vectors, turned to one side.
         sided: How many of the centres, the last ones, are two codes; those of the other side come last of all.
     """
 
-    tasks: Mapping[str, Task]
+    task: Task
     mean: Float[Tensor, " d"]
     scale: Float[Tensor, " d"]
     odd: Bool[Tensor, " d"]
@@ -82,20 +82,16 @@ class Codebook(Codes):
 
     @override
     def __call__(self, targets: Targets, rows: Int64[Tensor, " n"]) -> Int64[Tensor, "n h w"]:
-        vectors = _vectors(self.tasks, targets, rows).movedim(1, -1)
+        vectors = self.task.vectors(of_task(targets, self.task.name)[rows]).float().movedim(1, -1)
         turned, other_side = self.turned(vectors)
         codes = torch.cdist(turned, self.centres).argmin(-1)
         two = codes >= len(self.centres) - self.sided
         codes = torch.where(two & other_side, codes + self.sided, codes)
         return codes.masked_fill(vectors.isnan().all(-1), -1)
 
-    def standard(self, vectors: Float[Tensor, "*pixels d"]) -> Float[Tensor, "*pixels d"]:
-        """Standardised vectors; a task without a value, where others have one, counts as its mean."""
-        return ((vectors - self.mean) * self.scale).nan_to_num(0.0)
-
     def turned(self, vectors: Float[Tensor, "*pixels d"]) -> tuple[Float[Tensor, "*pixels d"], Bool[Tensor, "*pixels"]]:
         """Standardised vectors turned to one side, and whether they were on the other."""
-        standard = self.standard(vectors)
+        standard = ((vectors - self.mean) * self.scale).nan_to_num(0.0)
         other = standard[..., self.odd].sum(-1) < 0
         return torch.where(other[..., None] & self.odd, -standard, standard), other
 
@@ -121,22 +117,19 @@ def codable(samples: Samples, names: Sequence[str] | None) -> tuple[dict[str, Ta
     return dense, classes
 
 
-def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, generator: Generator) -> Codebook:
+def find_codes(task: Task, targets: Targets, count: int, *, generator: Generator) -> Codebook:
     """Finds `count` centres by k-means on some pixels of some rows; fewer where the targets have fewer values.
 
     Raises:
-        ValueError: if none of the tasks has a value there.
+        ValueError: if none of these rows has a value.
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    pixels, odd = sampled_pixels(tasks, targets, generator=generator)
-    mean = torch.where(odd, 0.0, pixels.nanmean(0).nan_to_num(0.0))
-    deviation = (pixels - mean).square().nanmean(0).nan_to_num(0.0).sqrt()
-    first = torch.zeros(1, dtype=torch.int64)
-    widths = [_vectors({name: task}, targets, first).shape[1] for name, task in tasks.items()]
-    share = torch.cat([torch.full((width,), width**-0.5) for width in widths])
-    scale = torch.where(deviation > 1e-6, share / deviation.clamp_min(1e-6), 0.0)
-    book = Codebook(tasks, mean, scale, odd, torch.zeros(0, len(mean)), 0)
+    pixels, odd = sampled_pixels(task, targets, generator=generator)
+    mean = torch.where(odd, 0.0, pixels.mean(0))
+    deviation = (pixels - mean).square().mean(0).sqrt()
+    scale = torch.where(deviation > 1e-6, 1 / deviation.clamp_min(1e-6), 0.0)
+    book = Codebook(task, mean, scale, odd, torch.zeros(0, len(mean)), 0)
     turned = book.turned(pixels)[0]
     count = min(count, len(torch.unique(turned, dim=0)))
     seed = int(torch.randint(2**31, (), generator=generator))
@@ -148,36 +141,25 @@ def find_codes(tasks: Mapping[str, Task], targets: Targets, count: int, *, gener
 
 
 def sampled_pixels(
-    tasks: Mapping[str, Task], targets: Targets, *, generator: Generator
+    task: Task, targets: Targets, *, generator: Generator
 ) -> tuple[Float[Tensor, "m d"], Bool[Tensor, " d"]]:
     """Vectors of some pixels of some rows that have a value, and which of the entries change their sign in a mirror.
 
     Args:
-        tasks: Dense ones; their vectors are put one behind the other.
+        task: Dense.
         targets: Of all training samples.
         generator: Draws rows and pixels.
 
     Raises:
-        ValueError: if none of the tasks has a value there.
+        ValueError: if none of these rows has a value.
     """
-    size = len(of_task(targets, next(iter(tasks))))
-    rows = torch.randperm(size, generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
-    pixels, reflected = (_vectors(tasks, targets, rows, mirror=mirror).movedim(1, -1) for mirror in (False, True))
-    known = ~pixels.isnan().all(-1)
+    every = of_task(targets, task.name)
+    rows = torch.randperm(len(every), generator=generator)[: _PIXELS // _PIXELS_AN_IMAGE].sort().values
+    shown = every[rows]
+    pixels, reflected = (task.vectors(one).float().movedim(1, -1) for one in (shown, task.mirror(shown)))
+    known = ~pixels.isnan().any(-1)
     if not known.any():
-        raise ValueError(
-            f"{', '.join(tasks)}: none of {len(rows)} training targets has a value; there is nothing to write."
-        )
-    odd = (pixels * reflected.flip(-2))[known].nansum(0) < 0
+        raise ValueError(f"{task.name}: none of {len(rows)} training targets has a value; there is nothing to write.")
+    odd = (pixels * reflected.flip(-2))[known].sum(0) < 0
     pixels = pixels[known]
     return pixels[torch.randperm(len(pixels), generator=generator)[:_PIXELS]], odd
-
-
-def _vectors(
-    tasks: Mapping[str, Task], targets: Targets, rows: Tensor, *, mirror: bool = False
-) -> Float[Tensor, "n d h w"]:
-    """All tasks' vectors of these rows, or of their mirror images, one behind the other."""
-    chosen = {name: of_task(targets, name)[rows] for name in tasks}
-    return torch.cat(
-        [task.vectors(task.mirror(chosen[name]) if mirror else chosen[name]).float() for name, task in tasks.items()], 1
-    )

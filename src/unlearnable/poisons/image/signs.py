@@ -101,7 +101,7 @@ def find_signs(
     signs = []
     for name, task in tasks.items():
         own = places[name][..., : (side + 1) // 2].nonzero().tolist()  # the right half is the left one's mirror image
-        pixels, odd = sampled_pixels({name: task}, targets, generator=generator)
+        pixels, odd = sampled_pixels(task, targets, generator=generator)
         directions = F.normalize(torch.randn(len(own), pixels.shape[1], generator=generator), dim=1)
         directions *= directions[:, :1].sign()
         levels = (torch.randperm(len(own), generator=generator) + 0.5) / len(own)
