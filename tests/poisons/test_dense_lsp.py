@@ -112,6 +112,18 @@ def test_a_mirrored_picture_has_the_mirrored_noise() -> None:
         assert torch.equal(layer.paint(mirrored, rows), layer.paint(targets, rows).flip(-1))
 
 
+def test_several_class_tasks_have_places_apart() -> None:
+    samples = grey_set(24, 1, 16)
+    tasks = {"a": Classification("a", 2), "b": Classification("b", 3)}
+    a, b = torch.arange(24) % 2, torch.arange(24) // 8
+    noise = levels(Samples(samples.inputs, {"a": a, "b": b}, tasks))
+    by_a = (noise[a == 0] == noise[0]).all(0)  # what b does not change
+    by_b = (noise[b == 0] == noise[0]).all(0)
+    assert (by_a | by_b).all()
+    assert not by_a.all()
+    assert not by_b.all()
+
+
 def test_many_classes_have_longer_tiles() -> None:
     # 3 places of 24, and 7 bits: the pattern of a class repeats after two tiles.
     samples = many_tasks(count=100)

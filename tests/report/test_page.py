@@ -326,6 +326,15 @@ def test_a_browser_draws_every_figure(built: Path, tmp_path: Path) -> None:
     assert all(plots)
 
 
+def test_compact_results_hold_an_epoch_of_several_tasks_once(tmp_path: Path) -> None:
+    entry = result("em", seed=0)
+    entry["task"] = "depth"
+    entry["epochs"] = [{"test/depth/rmse": 1.0, "test/scene/acc": 0.5, "train/loss": 2.0}]
+    assert main([str(write_sweep(tmp_path / "sweep", entry)), "--out", str(tmp_path / "kept"), "--compact"]) == 0
+    (run,) = json.loads((tmp_path / "kept" / "runs.json").read_text())
+    assert run["epochs"] == [{"test/depth/rmse": 1.0, "train/loss": 2.0}]
+
+
 def test_compact_results_hold_every_run_and_no_folder_of_the_machine(tmp_path: Path) -> None:
     made = [result(poison, seed=seed) for poison in ("em", "ops") for seed in (0, 1)]
     for entry in made:

@@ -96,8 +96,7 @@ class DenseLSP(ImagePoison):
         places = dict(zip(names, dealt, strict=True))
         layers: list[Signs | ClassTiles] = []
         if dense:
-            own = {name: places[name] for name in dense}
-            layers.append(find_signs(dense, targets, own, **form, generator=data.stream("signs")))
+            layers.append(find_signs(dense, targets, places, **form, generator=data.stream("signs")))
         for name, task in classes.items():
             layers.append(find_class_tiles(task, places[name], **form, generator=data.stream("tiles", name)))
         return layers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,12 @@ def read(folders: Sequence[str | Path]) -> tuple[Records, list[Cell]]:
 def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) -> list[Path]:
     """Writes what is worth keeping under version control: tables, `runs.json` and the figures as PNG.
 
-    `runs.json` has every run's figures and SAL to five digits, without configurations; `configuration.json` has the
-    resolved configuration of the first, but for what says where things lie.
+    `runs.json` has every run's figures and SAL to five digits, without configurations, and of several tasks a line each;
+    `configuration.json` has the resolved configuration of the first, but for what says where things lie.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = write_tables(folder, records, aggregates)
-    runs = [_rounded({key: value for key, value in run.result.items() if key not in _BULKY}) for run in records.runs]
+    runs = [_rounded(_kept(run.result)) for run in records.runs]
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # a line a run: small differences
     write_atomically(folder / RUNS, f"[\n{lines}\n]\n")
     if records.runs:
@@ -51,6 +51,21 @@ def build_compact(folder: Path, records: Records, aggregates: Sequence[Cell]) ->
         else:
             path.unlink()
     return [*written, folder / RUNS]
+
+
+def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A run without what is bulky, and without the other tasks' epochs, which stand in their own lines."""
+    kept = {key: value for key, value in result.items() if key not in _BULKY}
+    if "epochs" in kept:
+        kept["epochs"] = [
+            {
+                name: value
+                for name, value in epoch.items()
+                if name.count("/") < 2 or name.split("/")[1] == result["task"]
+            }
+            for epoch in kept["epochs"]
+        ]
+    return kept
 
 
 def _rounded(value: Any) -> Any:

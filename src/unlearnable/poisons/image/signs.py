@@ -89,7 +89,7 @@ def find_signs(
     Args:
         tasks: Dense ones.
         targets: Of all training samples.
-        places: Of each task, the same in a mirror.
+        places: Of each of them (others' are not looked at), the same in a mirror.
         grain: Pixels along a sign's side.
         shape: Channels, height and width of the pictures.
         generator: Draws the directions, and which threshold goes where.
