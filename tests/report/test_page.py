@@ -263,6 +263,20 @@ def test_epochs_are_whole_numbers_on_both_renderers(tmp_path: Path) -> None:
         assert all(tick == int(tick) for tick in figure.axes[0].get_xticks())
 
 
+def test_the_distribution_of_sal_names_several_places_on_both_renderers(tmp_path: Path) -> None:
+    from unlearnable.report import render_matplotlib, render_plotly
+    from unlearnable.report.figures.maps import distribution
+    from unlearnable.report.style import looks
+    from unlearnable.results.comparison import comparisons
+
+    _, cells = read([write_sweep(tmp_path, *[result(p) for p in ("clean", "em")])])
+    chart = distribution(comparisons(cells)[0], looks(["clean", "em"]))
+    axes = render_matplotlib.draw([chart]).axes[0]
+    (low, high), ticks = axes.get_ylim(), list(axes.get_yticks())
+    assert len([tick for tick in ticks if low <= tick <= high]) > 1  # within one power of ten, too
+    assert ticks == list(render_plotly.draw(chart).layout.yaxis.tickvals)
+
+
 def test_text_from_jobs_cannot_become_markup(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path / "sweep", result("em"), failed=1)
     record = json.loads((sweep / "1-rem" / "failed.json").read_text())

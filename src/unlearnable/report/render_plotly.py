@@ -89,8 +89,6 @@ def _axis(axis: Axis, chart: Chart, *, upwards: bool) -> dict[str, Any]:
         made |= {"tick0": 0, "dtick": _step(max(places, default=1) - min(places, default=0))}
     if axis.from_zero:
         made["rangemode"] = "tozero"
-    if axis.scale == "log" and not axis.ticks:
-        made |= {"tickformat": "~g", "dtick": 1}
     if axis.ticks:
         made |= {"tickvals": list(axis.ticks), "ticktext": [f"{tick:g}" for tick in axis.ticks]}
     if axis.categories:

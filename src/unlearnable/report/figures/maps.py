@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from unlearnable.report.chart import Axis, Box, Chart, Guide, Heat, Series
+from unlearnable.report.chart import Axis, Box, Chart, Guide, Heat, Series, decades
 from unlearnable.report.style import DIVERGING, SEQUENTIAL, Look
 from unlearnable.results.cells import figure
 from unlearnable.results.comparison import Comparison
@@ -80,7 +80,10 @@ def distribution(one: Comparison, looks: Mapping[str, Look]) -> Chart:
             boxes.append(Box(name, looks[name], *map(float, np.quantile(values, [0.025, 0.25, 0.5, 0.75, 0.975]))))
     beta = one.cells[0].figure("beta")[0]
     guides = [Guide(y=beta, words=f"β = {beta:.3g}")] if beta > 0 else []
-    return Chart(Axis(scale="category"), Axis("SAL", "log"), boxes=boxes, guides=guides, legend=False)
+    ends = [beta, *(end for box in boxes for end in (box.low, box.high))]
+    return Chart(
+        Axis(scale="category"), Axis("SAL", "log", ticks=decades(ends)), boxes=boxes, guides=guides, legend=False
+    )
 
 
 def mean_line(name: str, epochs: Sequence[int], rows: Sequence[Sequence[float | None]], look: Look) -> Series:
