@@ -7,10 +7,13 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.test_job import job, made
+from unlearnable.checks import check_trainer
 from unlearnable.experiment import run
 from unlearnable.leases import leased
 
@@ -70,3 +73,11 @@ def test_a_job_trains_first_where_another_makes_the_clean_reference_and_logs_dis
     rows = list(csv.DictReader((tmp_path / "csv" / "metrics.csv").open()))
     logged = {row["epoch"]: float(row["ud/value"]) for row in rows if row.get("ud/value")}
     assert logged == pytest.approx({"0": alone["ud_per_epoch"][0], "1": alone["ud_per_epoch"][1]})
+
+
+def test_a_job_is_deterministic_and_fills_no_memory_before_it_is_written(tmp_path: Path) -> None:
+    fills: Any = torch.utils.deterministic  # a module with a property
+    fills.fill_uninitialized_memory = True
+    check_trainer(job(tmp_path))  # before anything is made, so poisons are made alike in any place of a sweep
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not fills.fill_uninitialized_memory
