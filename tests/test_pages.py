@@ -32,15 +32,19 @@ def commands(page: Path) -> Iterator[list[str]]:
         yield shlex.split(re.sub(r"\s#.*", "", inline or line).replace("…", "somewhere"))
 
 
-def first_job(words: list[str]) -> list[str]:
-    """The overrides of a command's first job."""
+def jobs(words: list[str]) -> Iterator[list[str]]:
+    """The overrides of a command's first job, and of one for each further value of what it sweeps over."""
     overrides = [word for word in words if re.match(r"\+{0,2}[\w/.@]+=", word)]
-    job = []
+    choices = []
     for override in OverridesParser.create().parse_overrides(overrides):
-        sign = "+" if override.is_add() else ""
-        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
-        job.append(f"{sign}{override.key_or_group}={values[0]}" if values else str(override.input_line))
-    return [override for override in job if not override.startswith("hydra.")]
+        start = f"{'+' if override.is_add() else ''}{override.key_or_group}="
+        swept = list(override.sweep_string_iterator()) if override.is_sweep_override() else []
+        choices.append([f"{start}{value}" for value in swept] or [str(override.input_line)])
+    choices = [values for values in choices if not values[0].startswith("hydra.")]
+    first = [values[0] for values in choices]
+    yield first
+    for place, values in enumerate(choices):
+        yield from ([*first[:place], value, *first[place + 1 :]] for value in values[1:])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -53,7 +57,8 @@ def test_every_command_composes(page: Path) -> None:
             assert {word for word in words if word.startswith("-")} <= options, words
         elif not any("lab/conf" in word for word in words):  # run as it stands by `test_plugins`
             with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-                compose("config", overrides=first_job(words))
+                for job in jobs(words):
+                    compose("config", overrides=job)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
