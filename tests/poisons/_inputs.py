@@ -28,6 +28,22 @@ class TinyNet(nn.Module):
         return self.fc(self.pool(self.relu(self.bn(self.conv(x)))).flatten(1))
 
 
+class DropoutNet(TinyNet):
+    """One that draws while it trains."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.relu = nn.Sequential(nn.ReLU(), nn.Dropout(0.2))
+
+
+class DivergingNet(TinyNet):
+    """One whose first step of training goes wrong."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.conv.weight.register_hook(lambda gradient: gradient * torch.nan)
+
+
 def samples_of(images: Tensor, labels: Tensor, classes: int) -> Samples:
     """Images with one class task."""
     return Samples(images, labels, {"class": Classification("class", classes)})

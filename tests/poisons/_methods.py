@@ -5,6 +5,7 @@ A new method is found by its file in `conf/poison`: no list of names is kept her
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,11 @@ TINY = {
 }
 
 
+def surrogate(name: str) -> dict[str, Any]:
+    """The configuration of one of `_inputs`'s networks."""
+    return {"_target_": f"tests.poisons._inputs.{name}", "_partial_": True}
+
+
 def names() -> list[str]:
     """The options of `poison=`."""
     return sorted(path.stem for path in (ROOT / "conf" / "poison").glob("*.yaml"))
@@ -47,7 +53,7 @@ def names() -> list[str]:
 def arguments(name: str) -> dict[str, Any]:
     """A method's configuration, as it is composed for digits, with a tiny network and tiny counts."""
     config = composed(f"poison={name}")
-    config.dataset.surrogate = {"_target_": "tests.poisons._inputs.TinyNet", "_partial_": True}
+    config.dataset.surrogate = surrogate("TinyNet")
     config.dataset.crop, config.dataset.flip = 2, True
     del config.poison.task, config.poison.export
     chosen: Any = OmegaConf.to_container(config.poison, resolve=not OmegaConf.missing_keys(config.poison))
@@ -65,6 +71,16 @@ def build(name: str, **changes: Any) -> Any:
 def for_images() -> list[str]:
     """Those that change images within a budget."""
     return [name for name in names() if issubclass(get_class(arguments(name)["_target_"]), ImagePoison)]
+
+
+def by_rounds() -> list[str]:
+    """Those that keep their state after each round of a long generation."""
+    classes = {name: get_class(arguments(name)["_target_"]) for name in for_images()}
+    return [name for name, method in classes.items() if any(_keeps(one.__module__) for one in method.__mro__)]
+
+
+def _keeps(module: str) -> bool:
+    return hasattr(sys.modules[module], "Checkpoint")
 
 
 def for_texts() -> list[str]:

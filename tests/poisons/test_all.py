@@ -12,13 +12,15 @@ from hydra.errors import InstantiationException
 from unlearnable.data.samples import Samples
 from unlearnable.poisons.base import Poison
 from unlearnable.poisons.em import EM
-from unlearnable.poisons.image import base, training_set
+from unlearnable.poisons.image import base, checkpoint, training_set
+from unlearnable.poisons.image.base import Perturb
+from unlearnable.poisons.image.training_set import TrainingSet
 from unlearnable.poisons.random import RandomNoise
 from unlearnable.tasks import Depth
 
 from ._asserts import assert_in_budget, interrupt_at, norms
 from ._inputs import RADIUS, image_set, samples_of
-from ._methods import arguments, build, for_images, for_texts, forms, make, names
+from ._methods import RADII, arguments, build, by_rounds, for_images, for_texts, forms, make, names, surrogate
 
 FORMS = sorted(forms())
 
@@ -134,6 +136,39 @@ def test_an_interrupted_generation_goes_on_to_the_same_images(
     with pytest.raises(KeyboardInterrupt):
         method.apply(clean, seed=0, work_dir=tmp_path)
     assert torch.equal(method.apply(clean, seed=0, work_dir=tmp_path).inputs, whole.inputs)
+
+
+@pytest.mark.parametrize("name", by_rounds())
+def test_a_generation_interrupted_between_rounds_goes_on_to_the_same_images(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a surrogate that draws while it trains, too."""
+    more = {key: 3 for key in ("max_rounds", "rounds", "trials") if key in arguments(name)}
+    if name == "mtl_ue":
+        more["epochs"] = 3
+    clean, method = image_set(), build(name, surrogate=surrogate("DropoutNet"), **more)
+    whole = method.apply(clean, seed=0)
+    with monkeypatch.context() as patched:
+        interrupt_at(3, checkpoint, "save_atomically", patched)
+        with pytest.raises(KeyboardInterrupt):
+            method.apply(clean, seed=0, work_dir=tmp_path)
+    assert torch.equal(method.apply(clean, seed=0, work_dir=tmp_path).inputs, whole.inputs)
+
+
+@pytest.mark.parametrize("name", [name for name in for_images() if "surrogate" in arguments(name)])
+def test_a_surrogate_that_diverged_makes_no_poison(name: str) -> None:
+    with pytest.raises(ValueError, match=r"not finite: its training diverged.*poison\.lr"):
+        build(name, surrogate=surrogate("DivergingNet")).apply(image_set(), seed=0)
+
+
+def test_noise_that_is_not_finite_is_not_written() -> None:
+    class Overflowing(RandomNoise):
+        def prepare(self, data: TrainingSet) -> Perturb:
+            return lambda batch, generator: torch.full_like(batch.images, torch.nan)
+
+    for norm, radius in RADII.items():
+        with pytest.raises(ValueError, match="Overflowing made noise that is not finite for the images 0 to"):
+            Overflowing(norm=norm, radius=radius).apply(image_set(), seed=0)
 
 
 @pytest.mark.parametrize("name", ["lsp", "random", "em"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from unlearnable.data.samples import Samples
 
@@ -57,3 +58,17 @@ class Poison(ABC):
         Raises:
             ValueError: if arguments and samples do not go together, see :meth:`check`.
         """
+
+
+def check_finite(net: nn.Module) -> None:
+    """Checks that a network that a poison is made on has learnt something.
+
+    Raises:
+        ValueError: if its weights are not finite. What is made on it would say nothing, and steps by signs would hide it.
+    """
+    sums = [tensor.detach().sum() for tensor in net.state_dict().values() if tensor.is_floating_point()]
+    if sums and not torch.stack(sums).isfinite().all():  # one look at the device, not one a tensor
+        raise ValueError(
+            f"The weights of the {type(net).__name__} that the poison is made on are not finite: its training diverged. "
+            "Take a smaller learning rate (`poison.lr`), or another `poison.surrogate`."
+        )

@@ -89,7 +89,8 @@ class EM(ImagePoison):
         checkpoint = Checkpoint(data, "em", {"net": net, "optimizer": optimizer}, {"noise": noise})
         for turn in data.bar(range(checkpoint.restore(), self.max_rounds), "EM: rounds"):
             model.train()
-            # A stream per round, so that a resumed generation meets the same batches.
+            # Streams per round, so that a resumed generation meets the same batches, and a surrogate's dropout.
+            torch.manual_seed(data.stream("em", "network", turn).initial_seed())
             batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", turn))
             for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
                 images = (batch.images + self._look_up(noise, batch)).clamp_(0, 1)

@@ -111,6 +111,8 @@ class EMMulti(ImagePoison):
             self._start(data, net, objective, noise, scale)
         for turn in data.bar(range(first, self.max_rounds), "EMMulti: rounds"):
             model.train()
+            # The surrogate's dropout, which does not depend on how many rounds this process has done.
+            torch.manual_seed(data.stream("em_multi", "network", turn).initial_seed())
             batches: Iterator[Batch] = data.endless(
                 self.train_batch_size, shuffle=data.stream("em_multi", "order", turn)
             )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from unlearnable.options import Number, number, whole
+from unlearnable.poisons.base import check_finite
 from unlearnable.poisons.text.base import TextPoison, Texts, plain_words
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class EMText(TextPoison):
                 right, total = right + int((outputs.argmax(1) == labels).sum()), total + len(rows)
             if right > self.stop_accuracy * total:
                 break
-            net.eval()
+            check_finite(net.eval())
             poisoned = clean.clone()
             for rows in parts:
                 inputs = _inputs(clean[rows], texts.device)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from unlearnable.data.samples import Samples, Targets
 from unlearnable.models.multi_head import make_multi_task_net
 from unlearnable.options import Number, number, whole
+from unlearnable.poisons.base import check_finite
 from unlearnable.poisons.dense_lsp import DenseLSP
 from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project
@@ -158,6 +159,8 @@ class MTLUE(ImagePoison):
             scale.copy_(self._first_losses(data, nets[-1], objective))
         for epoch in data.bar(range(first, self.epochs), "MTLUE: epochs"):
             optimizer.param_groups[0]["lr"] = self.lr * 0.1 ** sum(epoch >= part * self.epochs for part in (0.6, 0.8))
+            # Dropout, which does not depend on how many epochs this process has done.
+            torch.manual_seed(data.stream("mtl_ue", "network", epoch).initial_seed())
             model.train()
             for net in nets:
                 freeze(net)
@@ -211,6 +214,7 @@ class MTLUE(ImagePoison):
             learner.zero_grad(set_to_none=True)
             loss(net(seen), batch).backward()
             learner.step()
+        check_finite(net)
 
     @torch.no_grad()
     def _first_losses(self, data: TrainingSet, net: nn.Module, objective: Objective) -> Tensor:

@@ -146,6 +146,12 @@ class ImagePoison(Poison):
             if not finished[place]:
                 batch = data.read(part)
                 noise = perturb(batch, data.stream("perturb", place))
+                if not noise.isfinite().all():  # 8 bits would make black pixels of it, beyond any budget
+                    raise ValueError(
+                        f"{type(self).__name__} made noise that is not finite for the images {int(part[0])} to "
+                        f"{int(part[-1])}. A network that it is made on has diverged or overflows; `poison.lr` is the "
+                        "first thing to lower."
+                    )
                 poisoned[part] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()
                 finished[place] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.data.modality.crop_flip import crop_and_flip
+from unlearnable.poisons.base import check_finite
 from unlearnable.poisons.image.base import save_atomically
 from unlearnable.poisons.image.training_set import Batch, TrainingSet
 
@@ -114,7 +115,12 @@ def one_cycle(step: int, total: int) -> float:
 
 
 def freeze(net: nn.Module) -> nn.Module:
-    """Puts the network into eval mode and stops gradients to its parameters."""
+    """Puts the network into eval mode and stops gradients to its parameters.
+
+    Raises:
+        ValueError: if its training diverged, see `check_finite`.
+    """
+    check_finite(net)
     return net.eval().requires_grad_(False)
 
 
