@@ -85,6 +85,8 @@ def test_every_data_set_has_the_options_that_others_refer_to(name: str) -> None:
     of_images = set() if "vocabulary" in dataset else {"crop", "flip", "budget"}
     assert {"batch_size", "drop_last", "subset", "test_subset", "surrogate", *of_images} <= dataset.keys()
     instantiate(dataset.surrogate)(num_classes=10)
+    if of_images:  # LSP's budget grows with the number of pixels, as ℓ2's does: 1.304 and 1 on CIFAR
+        assert dataset.budget.lsp / dataset.budget.l2 == pytest.approx(1.304, rel=0.01)
 
 
 def test_the_papers_protocol_drops_the_last_batch_and_keeps_pytorchs_initialisation() -> None:

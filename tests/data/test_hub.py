@@ -221,6 +221,12 @@ def test_unknown_classes_are_those_of_the_metadata_or_the_sorted_names(tmp_path:
     assert labels_of(tmp_path, [7, 0], classes=None) == [7, 0]
     with pytest.raises(ValueError, match="label -1"):
         labels_of(tmp_path, [7, -1], classes=None)
+    parts = [
+        write_table(tmp_path / f"{labels[0]}.parquet", [encoded(PIXELS[0])] * 2, labels)
+        for labels in (["b", "a"], [0, 1])
+    ]
+    with pytest.raises(ValueError, match=r"0\.parquet: the label 0 is a number, and others are names, such as 'a'"):
+        read_split(parts)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,15 @@ def test_depth_is_in_metres_with_its_unit(tmp_path: Path) -> None:
     assert float(other[1, 0]) == 0.5
 
 
+def test_a_unit_is_a_buildings_in_both_layouts_by_its_name_or_its_path(tmp_path: Path) -> None:
+    make_tree(tmp_path, 2, "hanson")
+    make_tree(tmp_path, 2, "hm3d/00006-HkseAnWCgqk")
+    for name in ("00006-HkseAnWCgqk", "hm3d/00006-hkseanwcgqk"):
+        data = open_tree(tmp_path, depth_unit={name: 1 / 1024, "hanson": 1 / 256})
+        depth = torch.cat([data.train.targets["depth_euclidean"], data.test.targets["depth_euclidean"]])
+        assert depth[:, 0, 1, 0].unique().tolist() == [0.5, 2.0]
+
+
 def test_labels_and_depth_take_the_nearest_pixel() -> None:
     labels = torch.tensor([[1, 1, 5, 5], [1, 1, 5, 5], [2, 2, 7, 7], [2, 2, 7, 7]])
     assert DOMAINS["segment_semantic"].resize(labels, 2).tolist() == [[1, 5], [2, 7]]

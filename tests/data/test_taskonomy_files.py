@@ -23,7 +23,9 @@ def test_depth_of_another_bit_depth_is_refused_unless_its_unit_is_given(tmp_path
     for rule in ("skip", "mask", "fail"):
         with pytest.raises(ValueError, match=r"view_\d_.*numbers of type uint8.*have 16 bits.*dataset\.depth_unit"):
             open_tree(root, incomplete=rule).setup()
-    with pytest.raises(ValueError, match="numbers of type uint8"):
+    with pytest.raises(
+        ValueError, match=r"`dataset.depth_unit` names another house, of which there are no views; .* house"
+    ):
         open_tree(root, depth_unit={"another house": 0.1}).setup()
     given = open_tree(root, depth_unit="2/100").train.targets["depth_euclidean"][0, 0]
     assert given[0, :2].isnan().all()  # 0, and the largest number of 8 bits

@@ -244,3 +244,43 @@ def test_real_sst2_is_read_from_the_hubs_files() -> None:
     data.setup()
     assert data.class_names == ("negative", "positive")
     assert (len(data.train), len(data.test)) == (500, 872)
+
+
+NAMES = ["world", "sports", "business", "tech"]
+FOUR = [(f"a text of {name}", name) for name in NAMES]
+
+
+def named(folder: Path, split: str, labels: list[int], names: list[str]) -> None:
+    """A parquet file with numbers, and the names that `datasets` keeps for them."""
+    feature = {"huggingface": json.dumps({"info": {"features": {"label": {"names": names}}}})}
+    table = pa.table({"text": [f"a text of {names[label]}" for label in labels], "label": labels})
+    pq.write_table(table.replace_schema_metadata(feature), folder / f"{split}.parquet")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("numbered", ["train", "test"])
+def test_names_in_one_file_and_numbers_in_another_are_refused(tmp_path: Path, suffix: str, numbered: str) -> None:
+    for split in ("train", "test"):
+        rows = [(text, number if split == numbered else name) for number, (text, name) in enumerate(FOUR)]
+        write(tmp_path, split, suffix, rows)
+    fault = {
+        "test": "test.*the label 0 is a number, and others are names, such as 'business'",
+        "train": "test.*'world'",
+    }
+    with pytest.raises(ValueError, match=fault[numbered]):
+        TextFiles(tmp_path).setup()
+
+
+def test_numbers_whose_names_a_file_has_go_by_name(tmp_path: Path) -> None:
+    named(tmp_path, "train", [0, 1, 2, 3], NAMES)
+    named(tmp_path, "test", [0, 1, 2], ["tech", "sports", "world"])
+    data = TextFiles(tmp_path)
+    assert data.train.targets.tolist() == [0, 1, 2, 3]
+    assert data.test.targets.tolist() == [3, 1, 0]
+    (tmp_path / "train.parquet").unlink()
+    write(tmp_path, "train", "csv", FOUR)
+    data = TextFiles(tmp_path)
+    assert [data.class_names[label] for label in data.test.targets] == ["tech", "sports", "world"]
+    named(tmp_path, "test", [0, 1], ["Tech", "Sports"])
+    with pytest.raises(ValueError, match=r"test\.parquet: the label 0 is a number"):
+        TextFiles(tmp_path).setup()

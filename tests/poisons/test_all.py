@@ -21,6 +21,7 @@ from unlearnable.tasks import Depth
 from ._asserts import assert_in_budget, interrupt_at, norms
 from ._inputs import RADIUS, image_set, samples_of
 from ._methods import RADII, arguments, build, by_rounds, for_images, for_texts, forms, make, names, surrogate
+from ._tasks import many_tasks
 
 FORMS = sorted(forms())
 
@@ -227,3 +228,24 @@ def test_data_that_a_poison_is_not_made_for_is_refused() -> None:
     depth = Samples(clean.inputs, torch.rand(60, 1, 16, 16), {"depth": Depth("depth", 1)})
     with pytest.raises(ValueError, match="RandomNoise is made against a classification, and the data have none: depth"):
         RandomNoise(radius=0.1).check(depth)
+
+
+@pytest.mark.parametrize("name", [name for name in for_images() if "tasks" in arguments(name)])
+def test_images_without_a_class_are_poisoned_by_methods_for_many_tasks(name: str) -> None:
+    clean = many_tasks("scene", "depth")
+    targets = dict(clean.targets)
+    targets["scene"] = torch.where(torch.arange(len(clean)) == 5, -1, targets["scene"])
+    clean = clean.replace(targets=targets)
+    poisoned = build(name).apply(clean, seed=0)
+    assert (norms(clean.inputs, poisoned.inputs)["linf"] > 0).all()
+    half = norms(clean.inputs, build(name, fraction="1/2").apply(clean, seed=0).inputs)["linf"] > 0
+    assert (
+        int(half.sum()) == 0 + 2 + 3 + 3 + 3
+    )  # of the one without a class, of the other five of its class, of six each
+
+
+def test_images_without_a_class_are_refused_by_methods_for_one(tmp_path: Path) -> None:
+    clean = image_set()
+    labels = torch.where(clean.labels == 3, -1, clean.labels)
+    with pytest.raises(ValueError, match=r"Labels must lie in \[0, 4\); found -1 to 2"):
+        RandomNoise(radius=RADIUS).apply(clean.replace(targets=labels), seed=0)

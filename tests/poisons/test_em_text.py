@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -51,3 +52,13 @@ def test_a_word_a_text_is_enough_for_a_new_network_to_learn_by() -> None:
     ]
     overlap = torch.minimum(*written).sum() / min(w.sum() for w in written)
     assert overlap < 0.2
+
+
+def test_a_surrogate_that_diverged_makes_no_poison() -> None:
+    def surrogate(classes: int, **sizes: int) -> TinyTransformer:
+        net = TinyTransformer(classes, width=8, heads=2, depth=1, **sizes)
+        net.embed.weight.register_hook(lambda gradient: gradient * torch.nan)
+        return net
+
+    with pytest.raises(ValueError, match="TinyTransformer that the poison is made on are not finite"):
+        EMText(surrogate=surrogate, surrogate_steps=2, max_rounds=2).apply(many(20), seed=0)

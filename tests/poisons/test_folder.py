@@ -509,3 +509,11 @@ def test_tiff_files_are_images(tmp_path: Path) -> None:
     for row, image in enumerate(POISONED):
         Image.fromarray(image.movedim(0, -1).squeeze(-1).numpy()).save(tmp_path / f"{row}.tif")
     assert torch.equal(read(tmp_path), POISONED)
+
+
+def test_noise_a_class_needs_a_class_of_each_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "noise.npy", np.full((4, *IMAGES.shape[1:]), 3 / 255))
+    labels = LABELS.clone()
+    labels[2] = -1
+    with pytest.raises(ValueError, match="holds noise of 4 classes, and image 2 of the training set has no class"):
+        Folder(path=tmp_path / "noise.npy").apply(samples_of(IMAGES, labels, 4), seed=0)

@@ -104,3 +104,14 @@ def test_a_block_is_validated_on_other_images(validation_size: int, monkeypatch:
 def test_one_image_is_too_few() -> None:
     with pytest.raises(ValueError, match="at least two images"):
         NTGA(radius=0.1).check(image_set(1, classes=1))
+
+
+@pytest.mark.parametrize("fraction", [[0], 0.5])
+def test_the_noise_is_made_for_all_images_whichever_are_changed(fraction: Any) -> None:
+    clean = image_set(40)
+    method = {"radius": 16 / 255, "steps": 3, "batch_size": 10, "validation_size": 10}
+    whole = NTGA(**method).apply(clean, seed=0).inputs
+    part = NTGA(**method, fraction=fraction).apply(clean, seed=0).inputs
+    changed = (part != clean.inputs).flatten(1).any(1)
+    assert torch.equal(part[changed], whole[changed])
+    assert set(clean.labels[changed].tolist()) == ({0} if fraction == [0] else {0, 1, 2, 3})

@@ -44,3 +44,8 @@ def test_words_of_the_class_replace_others() -> None:
 def test_a_class_without_words_of_its_own_is_said() -> None:
     with pytest.raises(ValueError, match="The texts of class 1 have no word of their own"):
         RegText(radius=0.1).apply(text_set(["fine fine", "the the 12 12"], [0, 1]), seed=0)
+
+
+def test_a_class_without_texts_is_left_out() -> None:
+    clean = text_set(TEXTS, [label + 1 for label in LABELS], classes=3)  # numbered from 1
+    assert shown(RegText(radius=1, words=1).apply(clean, seed=0))[0] == "fine fine fine"

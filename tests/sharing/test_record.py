@@ -167,3 +167,10 @@ def test_jobs_by_another_configuration_make_no_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_every_published_record_is_as_it_says(path: Path) -> None:
     assert problems(read_record(path)) == []
+
+
+def test_a_seed_run_again_leaves_the_record_where_it_lies(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {}
+    monkeypatch.setattr(verifying, "benchmark", lambda *_, **options: given.update(options) or record)
+    verifying.rerun(record, "poison", seed=0)
+    assert given["out"] == Path("outputs/verified") / f"{record.method}-{record.protocol}"

@@ -61,3 +61,13 @@ def test_a_file_is_read_as_it_was_written_and_only_that_one(tmp_path: Path, monk
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is no file of `save_poison`"):
         load(tmp_path / "other.safetensors")
+
+
+def test_texts_are_ids_and_a_mask() -> None:
+    poison = unlearnable.load_poison("symbol", dataset="reviews", overrides=("dataset.subset=20",))
+    inputs, label = poison[0]
+    assert {name: tuple(value.shape) for name, value in inputs.items()} == {"ids": (64,), "mask": (64,)}
+    assert int(label) == int(poison.data.train.labels[0])
+    batch, labels = next(iter(torch.utils.data.DataLoader(poison, batch_size=20)))
+    assert torch.equal(batch["mask"], batch["ids"] != 0)
+    assert len(labels) == len(batch["ids"]) == 20

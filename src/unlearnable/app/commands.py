@@ -78,7 +78,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="runs one seed of the record again, on this poisoned training set")
     parser.add_argument("--seed", type=int, default=0, help="which (0)")
     parser.add_argument("--data-dir", help="where the clean data are")
-    parser.add_argument("--out", help="where the job's folder goes (outputs/benchmarks/…)")
+    parser.add_argument("--out", help="where the job's folder goes (outputs/verified/…)")
 
 
 def _verify(options: argparse.Namespace) -> int:

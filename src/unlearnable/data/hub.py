@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unlearnable.data.hub_images import read_images
 from unlearnable.data.samples import Samples, stratified
-from unlearnable.data.targets import read_labels
+from unlearnable.data.targets import check_named_alike, file_labels
 
 #: A file that unpacks to more than so many times its size, and so many bytes, is made to fill the memory.
 _MOST_PACKED, _UNSUSPECTED = 200, 10**9
@@ -51,7 +51,9 @@ def read_split(
     tables = [_read_table(file, label_columns) for file in files]
     where = ", ".join(str(table.file) for table in tables)
     names = class_names or tables[0].stored_names
-    names = names or own_names([value for table in tables for value in table.labels], where=where)
+    if not names:
+        names = own_names([value for table in tables for value in table.labels], where=where)
+        check_named_alike([(table.file, table.labels, table.stored_names) for table in tables], names)
     labels = torch.cat([_labels(table, names) for table in tables])
     if not len(labels):
         raise ValueError(f"{where}: there are no rows.")
@@ -125,19 +127,12 @@ def _check_size(file: Path, metadata: Any) -> None:
 
 
 def _labels(table: _Table, names: Sequence[str]) -> Int64[Tensor, " n"]:
-    """A file's class indices in the order of `names`, even if its own names differ or are in another order."""
+    """A file's class indices in the order of `names`."""
 
     def where(row: int) -> str:
         return f"{table.file}, column {table.label_name!r}, row {row}"
 
-    stored = table.stored_names if len(table.stored_names) == len(names) else names
-    words = {value for value in table.labels if isinstance(value, str)}
-    if words:
-        return read_labels(table.labels, names if words <= set(names) else stored, where=where)
-    labels = read_labels(table.labels, names, where=where)
-    if set(stored) == set(names):
-        labels = torch.tensor([names.index(name) for name in stored])[labels]
-    return labels
+    return file_labels(table.labels, names, stored=table.stored_names, where=where)
 
 
 def own_names(values: Sequence[Any], *, where: str) -> list[str]:

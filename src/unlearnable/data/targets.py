@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,50 @@ def read_labels(
             )
         labels.append(label)
     return torch.tensor(labels, dtype=torch.int64)
+
+
+def file_labels(
+    values: Sequence[Any], names: Sequence[str], *, stored: Sequence[str] = (), where: Callable[[int], str]
+) -> Int64[Tensor, " n"]:
+    """Class indices of one of several files, even if its own names differ or are in another order.
+
+    Args:
+        values: See `read_labels`.
+        names: The classes' names, by index: the data set's.
+        stored: The names that the file has for its numbers; none if it does not say.
+        where: Row → where it lies, for the message.
+
+    Raises:
+        ValueError: see `read_labels`.
+    """
+    if any(isinstance(value, str) and _number(value) is None for value in values):
+        known = len(stored) != len(names) or {value for value in values if isinstance(value, str)} <= {*names}
+        return read_labels(values, names if known else stored, where=where)
+    if stored and {*stored} <= {*names}:
+        return torch.tensor([names.index(name) for name in stored])[read_labels(values, stored, where=where)]
+    return read_labels(values, names, where=where)
+
+
+def check_named_alike(files: Iterable[tuple[Path, Sequence[Any], Sequence[str]]], names: Sequence[str]) -> None:
+    """Checks that no file has numbers that nobody says the classes of: where names are other files' words, sorted.
+
+    Args:
+        files: Of each its path, its labels and the names that it has for its numbers, see `file_labels`.
+        names: The classes' names.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    if all(name.isdecimal() for name in names):
+        return
+    for file, values, stored in files:
+        numbers = [value for value in values if _number(value) is not None]
+        mixed = any(isinstance(value, str) and _number(value) is None for value in values)  # said with its row, later
+        if numbers and not mixed and not (stored and {*stored} <= {*names}):
+            raise ValueError(
+                f"{file}: the label {numbers[0]!r} is a number, and others are names, such as {names[0]!r}. Which is which, "
+                "nobody says: write all as numbers, or all as names."
+            )
 
 
 def _check_one_kind(values: Sequence[Any], where: Callable[[int], str]) -> None:

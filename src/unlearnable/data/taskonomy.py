@@ -18,7 +18,7 @@ from unlearnable.data.samples import Samples, stratified
 from unlearnable.data.targets import balanced, check_learnable
 from unlearnable.data.taskonomy_arrays import masked, read_array, read_rgb, tiles
 from unlearnable.data.taskonomy_domains import DOMAINS, StoredTypeError
-from unlearnable.data.taskonomy_files import Report, View, by_building, by_view, read_split, scan
+from unlearnable.data.taskonomy_files import Report, View, by_building, by_view, plain_name, read_split, scan
 from unlearnable.options import Number, number, switch, whole
 from unlearnable.tasks import Segmentation, Task, of_task
 
@@ -95,7 +95,8 @@ class Taskonomy(ImageDataModule):
         self.test_share = number("dataset.test_share", test_share, above=0, below=1, what="a share")
         units = depth_unit if isinstance(depth_unit, Mapping) else {} if depth_unit is None else {"": depth_unit}
         self.units = {
-            name: number("dataset.depth_unit", unit, above=0, what="metres a step") for name, unit in units.items()
+            plain_name(name): number("dataset.depth_unit", unit, above=0, what="metres a step")
+            for name, unit in units.items()
         }
         self.balance = switch("dataset.balance", balance)
         self.modality.check({name: DOMAINS[name].task for name in self.wanted or ()})
@@ -112,6 +113,12 @@ class Taskonomy(ImageDataModule):
     def load(self) -> tuple[Samples, Samples]:
         files = self._files()
         names = [name for name in files if name != "rgb"]
+        buildings = {plain_name(view.building) for view in files["rgb"]}
+        if unknown := [name for name in self.units if name not in {"", *buildings}]:
+            raise ValueError(
+                f"`dataset.depth_unit` names {', '.join(unknown)}, of which there are no views; the data have "
+                f"{', '.join(sorted(buildings)[:10])}."
+            )
         whole = self._whole(files, names)
         train_views, test_views = self._split(whole)
         train, test = self._read(train_views, files, names), self._read(test_views, files, names)
@@ -253,7 +260,7 @@ class Taskonomy(ImageDataModule):
 
     def _unit(self, view: View) -> float | None:
         """Metres a step of the view's depth, if given: for its building, or for all."""
-        return self.units.get(view.building, self.units.get(""))
+        return self.units.get(plain_name(view.building), self.units.get(""))
 
     def _hole(self, view: View) -> Tensor | None:
         """Where the view's depth has no value: a hole of the scanned mesh, where other domains say nothing true."""

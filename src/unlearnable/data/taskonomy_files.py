@@ -131,8 +131,8 @@ def by_building(
     A building's name is the last folder of its path, so both layouts fit the official lists; capitals do not count.
     """
     wanted = {name.lower(): name for part in parts for name in split[part]}
-    chosen = [view for view in views if _name(view) in wanted]
-    present = {_name(view) for view in chosen}
+    chosen = [view for view in views if plain_name(view.building) in wanted]
+    present = {plain_name(view.building) for view in chosen}
     return chosen, [name for key, name in wanted.items() if key not in present]
 
 
@@ -152,5 +152,6 @@ def by_view(views: Sequence[View], test_share: float) -> tuple[list[View], list[
     )
 
 
-def _name(view: View) -> str:
-    return view.building.rsplit("/", 1)[-1].lower()
+def plain_name(building: str) -> str:
+    """A building's name without the folders above it, in small letters."""
+    return building.rsplit("/", 1)[-1].lower()

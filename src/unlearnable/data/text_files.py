@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unlearnable.data.hub import own_names
-from unlearnable.data.targets import read_labels
+from unlearnable.data.targets import check_named_alike, file_labels
 from unlearnable.data.text import TextDataModule
 from unlearnable.data.text_tables import Table, read_table, split_files
 
@@ -57,10 +57,13 @@ class TextFiles(TextDataModule):
     @override
     def texts(self) -> tuple[tuple[Sequence[str], Int64[Tensor, " n"]], tuple[Sequence[str], Int64[Tensor, " m"]]]:
         train, test = ([self._read(file) for file in files] for files in (self.train_files, self.test_files))
-        names = train[0].class_names.get(self.label_column)
-        if names is None:
+        names = self._names(train[0])
+        if not names:
             where = f"{', '.join(map(str, self.train_files))}, column {self.label_column!r}"
             names = own_names([label for table in train for label in self._labels(table)], where=where)
+            check_named_alike(
+                [(table.file, self._labels(table), self._names(table)) for table in (*train, *test)], names
+            )
         self.class_names = tuple(names)
         return self._split(train), self._split(test)
 
@@ -74,10 +77,19 @@ class TextFiles(TextDataModule):
     def _labels(self, table: Table) -> list[Any]:
         return table.labels(self.label_column)
 
+    def _names(self, table: Table) -> Sequence[str]:
+        """The names that a file has for its numbers."""
+        return table.class_names.get(self.label_column, ())
+
     def _split(self, tables: Sequence[Table]) -> tuple[list[str], Int64[Tensor, " n"]]:
         texts = [text for table in tables for text in table.texts(self.text_column)]
         labels = [
-            read_labels(self._labels(table), self.class_names, where=partial(table.place, self.label_column))
+            file_labels(
+                self._labels(table),
+                self.class_names,
+                stored=self._names(table),
+                where=partial(table.place, self.label_column),
+            )
             for table in tables
         ]
         return texts, torch.cat(labels)

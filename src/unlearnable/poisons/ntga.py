@@ -67,10 +67,10 @@ class NTGA(ImagePoison):
         self.depth = whole("depth", depth)
         self.validation_size = whole("validation_size", validation_size)
 
-    def chosen_rows(self, data: TrainingSet) -> Int64[Tensor, " m"]:
-        """The rows in random order, since neighbours form a block."""
-        rows = super().chosen_rows(data)
-        return rows[torch.randperm(len(rows), generator=data.stream("ntga", "blocks"))]
+    @override
+    def worked_on(self, data: TrainingSet, chosen: Int64[Tensor, " m"]) -> Int64[Tensor, " n"]:
+        """All rows, in random order, since neighbours form a block, and a block is to hold all classes."""
+        return torch.randperm(len(data), generator=data.stream("ntga", "blocks"))
 
     @override
     def images_at_once(self, data: TrainingSet) -> int:

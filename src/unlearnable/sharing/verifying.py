@@ -115,7 +115,7 @@ def rerun(
         folder: The poisoned training set.
         seed: One of the record's.
         data_dir: Where the clean data are, for protocols whose data are not embedded.
-        out: Where the job's folder goes.
+        out: Where the job's folder, and a record of this seed alone, go; None takes outputs/verified/<name>-<protocol>.
 
     Raises:
         ValueError: if the record has no such seed.
@@ -123,8 +123,10 @@ def rerun(
     own = next((run for run in record.runs if run.seed == seed), None)
     if own is None:
         raise ValueError(f"`seed` must be one of the record's, {record.seeds}; got {seed}.")
+    # Not where the record itself may lie, which has all its seeds.
+    place = Path("outputs/verified") / f"{record.method}-{record.protocol}" if out is None else out
     again = benchmark(
-        folder, protocol=record.protocol, seeds=[seed], data_dir=data_dir, name=record.method, by=record.by, out=out
+        folder, protocol=record.protocol, seeds=[seed], data_dir=data_dir, name=record.method, by=record.by, out=place
     )
     return _compared(record, own, again)
 

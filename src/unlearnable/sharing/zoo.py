@@ -12,10 +12,12 @@ from typing import Any
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch.nn.functional import pad
 from torch.utils.data import Dataset
 from typing_extensions import override
 
 from unlearnable import checks
+from unlearnable.data.modality.tokens import tokens_of
 from unlearnable.data.module import DataModule
 from unlearnable.experiment import load_data
 from unlearnable.experiment import load_poison as load_method
@@ -48,8 +50,16 @@ class PoisonedData(Dataset):
         if not -len(self) <= index < len(self):
             raise IndexError(f"`index` must lie within the {len(self)} samples; got {index}.")
         inputs, targets = self.data.train[[index % len(self)]]
-        first = {name: target[0] for name, target in targets.items()} if isinstance(targets, Mapping) else targets[0]
-        return self.data.modality.to_model(inputs)[0], first
+        made = self.data.modality.to_model(inputs)
+        if isinstance(made, Mapping):  # texts, cut to the longest of them: padded again, so that samples make a batch
+            length = tokens_of(inputs)["ids"].shape[1]
+            made = {name: pad(value, (0, length - value.shape[1])) for name, value in made.items()}
+        return _first(made), _first(targets)
+
+
+def _first(values: Any) -> Any:
+    """The first sample of a batch, of several tensors as of one."""
+    return {name: value[0] for name, value in values.items()} if isinstance(values, Mapping) else values[0]
 
 
 def load_poison(

@@ -110,8 +110,9 @@ class ImagePoison(Poison):
             )
         labels, num_classes = classes_of(samples)
         low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= num_classes:
-            raise ValueError(f"Labels must lie in [0, {num_classes}); found {low} to {high}.")
+        least = 0 if self.needs_classes else -1  # of images without a class
+        if low < least or high >= num_classes:
+            raise ValueError(f"Labels must lie in [{least}, {num_classes}); found {low} to {high}.")
         if isinstance(self.fraction, list) and max(self.fraction) >= num_classes:
             raise ValueError(f"`fraction` must name classes below {num_classes}; got {self.fraction}.")
         largest = {"linf": 1.0, "l2": images[0].numel() ** 0.5, "l0": float(images[0, 0].numel())}[self.norm]
@@ -122,17 +123,21 @@ class ImagePoison(Poison):
             )
 
     def chosen_rows(self, data: TrainingSet) -> Int64[Tensor, " m"]:
-        """Returns the rows that are changed, in the order in which they are worked on."""
+        """Returns the rows that are changed."""
         if isinstance(self.fraction, list):
             return torch.isin(data.labels, torch.tensor(self.fraction)).nonzero().squeeze(1)
         if self.fraction == 1:
             return torch.arange(len(data))
         generator, parts = data.stream("fraction"), []
-        for label in range(data.num_classes):
+        for label in data.labels.unique().tolist():
             members = (data.labels == label).nonzero().squeeze(1)
             count = round(self.fraction * len(members))
             parts.append(members[torch.randperm(len(members), generator=generator)[:count]])
         return torch.cat(parts).sort().values
+
+    def worked_on(self, data: TrainingSet, chosen: Int64[Tensor, " m"]) -> Int64[Tensor, " n"]:  # noqa: ARG002
+        """Returns the rows that are perturbed, in their order; of these the chosen ones are written."""
+        return chosen
 
     def images_at_once(self, data: TrainingSet) -> int:  # noqa: ARG002
         """How many images the function that `prepare` returns is given in a batch."""
@@ -140,7 +145,7 @@ class ImagePoison(Poison):
 
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:
         """Perturbs the rows batch by batch; those that an interrupted call finished are skipped."""
-        parts = rows.split(self.images_at_once(data))
+        parts = self.worked_on(data, rows).split(self.images_at_once(data))
         poisoned, finished = _open_result(data, len(parts))
         for place, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
             if not finished[place]:
@@ -152,7 +157,8 @@ class ImagePoison(Poison):
                         f"{int(part[-1])}. A network that it is made on has diverged or overflows; `poison.lr` is the "
                         "first thing to lower."
                     )
-                poisoned[part] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()
+                own = torch.isin(part, rows)
+                poisoned[part[own]] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()[own]
                 finished[place] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()
 

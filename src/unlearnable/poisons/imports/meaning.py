@@ -72,6 +72,11 @@ def as_poisoned(
     per_image = len(array) == len(images)
     if kind == "images" and not per_image:
         raise ValueError(f"{path} holds {len(array)} images; the clean training set has {len(images)}.")
+    if not per_image and (labels < 0).any():
+        raise ValueError(
+            f"{path} holds noise of {num_classes} classes, and image {int((labels < 0).nonzero()[0])} of the training set "
+            "has no class. Give one row an image."
+        )
     reading = tell(array, images, labels, path, kind)
     poisoned = torch.empty_like(images)
     for rows in torch.arange(len(images)).split(1024):

@@ -146,6 +146,8 @@ class Replacing(TextPoison):
         ids, places = texts.ids, random_places(texts, self.radius, draws)
         for label, words in enumerate(self.candidates(texts)):
             chosen = places & (texts.labels == label)[:, None]
+            if not chosen.any():  # a class without texts has no words either
+                continue
             drawn = torch.randint(len(words), (int(chosen.sum()),), generator=draws)
             ids = ids.masked_scatter(chosen, words[drawn])
         return ids
