@@ -26,3 +26,10 @@ def test_its_cheap_measurement_is_taken_where_training_will_be(tmp_path: Path, m
     # A device that every machine has, and that is not the CPU: tensors on it have shapes alone.
     checks.check_model(Stages(config, Store(tmp_path), torch.device("meta")), load_data(config))
     assert places == {"meta"}
+
+
+@pytest.mark.parametrize("option", ["check_val_every_n_epoch=4", "val_check_interval=0.3", "limit_val_batches=0"])
+def test_a_training_whose_epochs_are_not_tested_is_refused(option: str) -> None:
+    """Else the metrics of an earlier epoch would stand for those that were not tested."""
+    with pytest.raises(ValueError, match="Each epoch is tested once, at its end"):
+        checks.check_trainer(composed("experiment=smoke", f"+trainer.{option}"))

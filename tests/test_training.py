@@ -16,7 +16,7 @@ from torch import nn
 from unlearnable.callbacks import DistanceLog, DivergedError, Divergence, Measuring
 from unlearnable.callbacks.distances import epoch_figures
 from unlearnable.callbacks.divergence import DivergenceWarning
-from unlearnable.callbacks.trajectory import kept_epochs, read_epochs, read_weights, weights_name
+from unlearnable.callbacks.trajectory import TrajectoryWriter, kept_epochs, read_epochs, read_weights, weights_name
 from unlearnable.data.digits import Digits
 from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
@@ -255,6 +255,43 @@ def test_the_last_epoch_is_measured_where_a_callback_ends_the_training(tmp_path:
     train(tmp_path, [callback, StopAfterOne()], keep={2})
     assert list(callback.history.epochs) == [1]
     assert kept_epochs(tmp_path) == {0, 1}
+
+
+class StopAfter(Callback):
+    """Ends the training as Lightning's EarlyStopping does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 == self.epoch
+
+
+@pytest.mark.parametrize("interrupted", ["at the end", "before it"])
+def test_a_training_that_a_callback_ended_is_not_continued_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str
+) -> None:
+    whole = measuring(every_n_epochs=3)
+    (tmp_path / "whole").mkdir(), (tmp_path / "cut").mkdir()
+    train(tmp_path / "whole", [whole, StopAfter(2)], keep={3})
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        owner = Measuring if interrupted == "at the end" else TrajectoryWriter
+        patched.setattr(owner, "on_train_end", interrupt)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train(tmp_path / "cut", [measuring(every_n_epochs=3), StopAfter(2)], keep={3})
+    again = measuring(every_n_epochs=3)
+    train(tmp_path / "cut", [again, StopAfter(2)], keep={3})
+    assert [path.name for path in sorted((tmp_path / "cut").iterdir())] == [
+        path.name for path in sorted((tmp_path / "whole").iterdir())
+    ]
+    one, other = (load_file(tmp_path / name / weights_name(2)) for name in ("whole", "cut"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert list(again.history.epochs) == list(whole.history.epochs) == [2]
+    assert again.history.epochs[2]["class"].values.tolist() == whole.history.epochs[2]["class"].values.tolist()
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 0}, {"batch_size": 0}, {"every_n_epochs": 0}])

@@ -107,6 +107,11 @@ def check_trainer(config: DictConfig) -> torch.device:
             f"`trainer.precision` = {config.trainer.precision} trains weights that are not float32, which the images and "
             f"measures are made for. Use one of {', '.join(_PRECISIONS)}."
         )
+    if (trainer.check_val_every_n_epoch, trainer.val_check_interval) != (1, 1.0) or not trainer.limit_val_batches:
+        raise ValueError(
+            "Each epoch is tested once, at its end: leave out trainer.check_val_every_n_epoch, val_check_interval and "
+            "limit_val_batches=0. dataset.test_subset makes tests shorter, sal.every_n_epochs measures less often."
+        )
     if trainer.num_nodes > 1:
         raise ValueError(
             f"`trainer.num_nodes` = {trainer.num_nodes}, but a job trains on the devices of one machine; a sweep's jobs "

@@ -61,18 +61,32 @@ def fit(
         ValueError: if the training ended before its first epoch did, as by `max_steps`.
     """
     resume = folder / _RESUME
-    if resume.exists() and rank_zero_only.rank == 0 and (done := _epochs_in(resume)):  # type: ignore[attr-defined]
+    writer = TrajectoryWriter(folder, seed=seed, keep=keep)
+    if resume.exists() and rank_zero_only.rank == 0 and (found := _read_resume(resume)):  # type: ignore[attr-defined]
+        done, stopped = int(found["epoch"]) + 1, TrajectoryWriter.stopped(found)
         logging.getLogger(__name__).info("going on after epoch %d", done)
+        if stopped:
+            module.load_state_dict(found["state_dict"])
+            writer.write_last(module, done)
         revisit(
-            module, data, make_trainer=make_trainer, folder=folder, epochs=done, callbacks=callbacks, loggers=loggers
+            module,
+            data,
+            make_trainer=make_trainer,
+            folder=folder,
+            epochs=done,
+            callbacks=callbacks,
+            loggers=loggers,
+            stopped=stopped,
         )
+        if stopped:
+            resume.unlink()
+            return
     checkpoint = ModelCheckpoint(
         dirpath=folder,
         filename=resume.stem,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    writer = TrajectoryWriter(folder, seed=seed, keep=keep)
     with quiet(), ranks or nullcontext():
         trainer = make_trainer(callbacks=[writer, *callbacks, checkpoint], logger=list(loggers))
         if trainer.world_size > 1:
@@ -89,14 +103,15 @@ def fit(
     resume.unlink(missing_ok=True)
 
 
-def _epochs_in(resume: Path) -> int:
-    """The whole epochs of a check point; 0, and no check point any more, if it was cut off while it was written."""
+def _read_resume(resume: Path) -> dict[str, Any]:
+    """A check point after a whole epoch; empty, and no file any more, if it was cut off while it was written."""
     try:
-        return int(torch.load(resume, weights_only=True, map_location="cpu")["epoch"]) + 1
+        found: dict[str, Any] = torch.load(resume, weights_only=True, map_location="cpu")
+        return found if "epoch" in found else {}
     except Exception as error:  # torch raises many kinds for broken files
         logging.getLogger(__name__).warning("%s cannot be read (%s); training starts afresh", resume, error)
         resume.unlink()
-        return 0
+        return {}
 
 
 def revisit(
@@ -108,6 +123,7 @@ def revisit(
     epochs: int,
     callbacks: Sequence[Callback],
     loggers: Sequence[Logger],
+    stopped: bool = False,
 ) -> None:
     """Shows the first `epochs` epochs of a stored trajectory to callbacks and loggers, without training.
 
@@ -119,6 +135,7 @@ def revisit(
         epochs: How many epochs to show.
         callbacks: As for `fit`.
         loggers: Lightning's loggers.
+        stopped: Whether a callback ended the training after these epochs, as callbacks are to see again.
     """
     with quiet():
         trainer = make_trainer(
@@ -131,16 +148,16 @@ def revisit(
             num_nodes=1,
             strategy="auto",
         )
-        trainer.fit(_Revisit(module, folder), datamodule=_RevisitData(data))
+        trainer.fit(_Revisit(module, folder, last=epochs if stopped else None), datamodule=_RevisitData(data))
 
 
 class _Revisit(LightningModule):
     """Loads an epoch's weights instead of training it, and logs the metrics that were stored with them."""
 
-    def __init__(self, module: LightningModule, folder: Path) -> None:
+    def __init__(self, module: LightningModule, folder: Path, *, last: int | None) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.module, self.folder, self.epochs = module, folder, read_epochs(folder)
+        self.module, self.folder, self.last, self.epochs = module, folder, last, read_epochs(folder)
         self.kept = kept_epochs(folder)
 
     @property
@@ -165,6 +182,8 @@ class _Revisit(LightningModule):
         if epoch in self.kept:
             self.net.load_state_dict(read_weights(self.folder, epoch))
         self.log_dict(dict(self.epochs[epoch - 1].metrics), on_step=False, on_epoch=True, batch_size=1)
+        if epoch == self.last:
+            self.trainer.should_stop = True
 
     @override
     def configure_optimizers(self) -> None:

@@ -197,3 +197,15 @@ def test_clean_runs_are_compared_once_for_all_methods_of_a_setting(monkeypatch: 
     assert len(found) == 20 + 1 + 2  # the ordered pairs of five clean runs, and each poisoned run to its own
     spread_of("geometric", {0: runs[0]}, {**runs, 4: 2 * runs[4]})
     assert len(found) == 23 + 20 + 1  # other clean runs of the same seeds
+
+
+def test_a_layer_that_overflows_in_one_run_counts_in_none_of_the_counts() -> None:
+    from unlearnable.distances.count_spread import count_test
+
+    runs = [np.array([[9.0, 9.0, 0.1, 0.1 + 0.01 * seed]]) for seed in range(6)]
+    runs[1][0, 2] = 9.0  # some scatter
+    overflowing = [np.where(np.arange(4) == 0, np.nan, run) for run in runs[:3]]
+    p_value, resolution = count_test(overflowing, runs[3:])
+    without = count_test([run[:, 1:] for run in runs[:3]], [run[:, 1:] for run in runs[3:]])
+    assert (p_value, resolution) == pytest.approx(without, nan_ok=True)
+    assert p_value > 0.3

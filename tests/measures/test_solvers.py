@@ -166,6 +166,16 @@ def test_published_origin_moves_rise_and_fall() -> None:
     assert shifted.loss == exact.loss
 
 
+def test_another_origin_has_both_sides_solved() -> None:
+    model, loss_fn, batches = setting("resnet", poison=False, steps=EARLY)
+    origin = measure_sal(model, loss_fn, batches).loss + 0.3  # above L(θ): what is skipped from there decides from here
+    fast = measure_sal(model, loss_fn, batches, origin_loss=origin)
+    both = measure_sal(model, loss_fn, batches, origin_loss=origin, both_sides=True)
+    assert both.settled.all()
+    assert fast.values.tolist() == both.values.tolist()
+    assert (fast.values > origin - fast.loss + 1e-3).any()
+
+
 def test_skipped_sides_are_the_smaller_ones() -> None:
     for poison, steps in ((False, EARLY), (True, LATE)):
         model, loss_fn, batches = setting("resnet", poison=poison, steps=steps)

@@ -364,3 +364,20 @@ def test_compact_results_hold_every_run_and_no_folder_of_the_machine(tmp_path: P
     assert not list((tmp_path / "kept").glob("*.pdf"))
     for path in (tmp_path / "kept").glob("*.[jc]s*"):
         assert "/home/someone" not in path.read_text()
+
+
+def test_each_way_of_training_has_learning_curves_of_its_own(tmp_path: Path) -> None:
+    from unlearnable.report.sections import curves_section
+    from unlearnable.report.style import looks
+    from unlearnable.results.comparison import comparisons
+
+    made = [result(poison, data={"subset": subset}) for poison in ("clean", "em") for subset in (300, 1000)]
+    for one in made:
+        if one["config"]["dataset"]["subset"] == 300:
+            one["epochs"] = [{**epoch, "test/acc": 0.2} for epoch in one["epochs"]]
+    _, cells = read([write_sweep(tmp_path / "sweep", *made)])
+    panel = next(one for one in curves_section(comparisons(cells), looks(["clean", "em"])).panels if one.id == "curves")
+    drawn = {choice.label: choice.charts[0].series for choice in panel.choices if choice.label.startswith("test/acc")}
+    assert set(drawn) == {"test/acc · dataset.subset=300", "test/acc · dataset.subset=1000"}
+    for name, series in drawn.items():
+        assert all(({*line.y} == {0.2}) == name.endswith("=300") for line in series)

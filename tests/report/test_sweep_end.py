@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,36 @@ def test_a_sweep_without_any_job_ends_with_1(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         _end(tmp_path)
     assert "holds no job" in capsys.readouterr().err
+
+
+def test_errors_and_options_in_brackets_are_shown_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [
+        result(poison, sal={"layers": layers}) for poison in ("em", "ops") for layers in ("weights", ["head", "fc"])
+    ]
+    write_sweep(tmp_path, *made, failed=2)
+    errors = (
+        "[/pytorch/third_party/gloo/pair.cc:547] Connection closed by peer",
+        "[enforce fail at alloc.cpp:115] :x:",
+    )
+    for job, error in zip(sorted(tmp_path.glob("*-rem")), errors, strict=True):
+        record = json.loads((job / "failed.json").read_text())
+        (job / "failed.json").write_text(json.dumps({**record, "error": error}))
+    with pytest.raises(SystemExit) as end:
+        _end(tmp_path)
+    assert end.value.code == 1
+    assert (tmp_path / "report.html").exists()
+    shown = capsys.readouterr().out
+    for text in (*errors, "[head,fc]"):
+        assert text in shown
+
+
+def test_a_fault_in_the_tables_ends_the_sweep_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("unlearnable.results.rows.write_tables", broken)
+    with pytest.raises(SystemExit) as end:
+        _end(write_sweep(tmp_path, result("em")))
+    assert end.value.code == 1

@@ -10,7 +10,7 @@ import pytest
 from tests.results._sweeps import METHODS, multi_task, result, write_sweep
 from unlearnable.report.findings import findings, warnings
 from unlearnable.results.cells import GEOMETRIC, cells
-from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, transfers
+from unlearnable.results.comparison import axis_series, comparisons, numeric_axes, stabilities, trainings, transfers
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import Records
 
@@ -93,3 +93,25 @@ def test_two_methods_in_the_papers_order_are_no_agreement_to_count(tmp_path: Pat
 def test_one_seed_is_warned_of(tmp_path: Path) -> None:
     records = _read(tmp_path, [result("em")])
     assert any(text.startswith("One seed only: UD has no spread") for text in warnings(records, cells(records)))
+
+
+def test_a_list_of_layers_is_one_option(tmp_path: Path) -> None:
+    choices = ("weights", ["l0", "l1"], ["l0", "l1", "l2"])
+    made = [result(poison, sal={"layers": layers}) for poison in METHODS for layers in choices]
+    found = cells(_read(tmp_path, made))
+    (stability,) = stabilities(found).values()
+    assert set(stability.settings) == {"sal.layers=weights", "sal.layers=[l0,l1]", "sal.layers=[l0,l1,l2]"}
+    assert transfers(found) == {}
+
+
+def test_trainings_are_told_apart_and_measurements_and_tasks_are_not(tmp_path: Path) -> None:
+    made = [
+        result(poison, data={"subset": subset}, sal={"samples": samples}, eps=eps)
+        for poison in METHODS
+        for subset in (300, 1000)
+        for samples in (64, 512)
+        for eps in (0.01, 0.05)
+    ]
+    found = trainings(cells(_read(tmp_path, made)))
+    assert set(found) == {"dataset.subset=300", "dataset.subset=1000"}
+    assert {len(family) for family in found.values()} == {4 * len(METHODS)}

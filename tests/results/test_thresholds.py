@@ -48,3 +48,15 @@ def test_order_is_compared_from_three_methods_on() -> None:
 def test_one_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two settings"):
         transfer_thresholds({"digits": SettingRuns({0: SMALL_CLEAN}, {})})
+
+
+def test_layers_that_are_finite_in_one_run_alone_are_counted_in_neither() -> None:
+    alone = np.array([[math.nan, 60.0, 7.0, 7.0]])  # of the clean run's layers above 90, the first, nothing is known
+    clean = np.array([[100.0, 7.0, 7.0, 7.0]])
+    measured = {
+        "small": SettingRuns({0: SMALL_CLEAN}, {"em": {0: SMALL_CLEAN}}),
+        "large": SettingRuns({0: clean}, {"em": {0: alone}}),
+    }
+    found = transfer_thresholds(measured)
+    assert found.beta[1] == pytest.approx(53.5)
+    assert math.isnan(found.ud[1, 1, 0])

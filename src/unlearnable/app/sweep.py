@@ -25,38 +25,46 @@ class SweepReport(Callback):
 
     @override
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        from unlearnable.report.build import build, read
-        from unlearnable.report.terminal import print_tables
-        from unlearnable.results.rows import write_tables
-
         folder = Path(config.hydra.sweep.dir).absolute()
-        if config.stage not in ("all", "report"):
-            _end_of_stage(folder, config.stage)
-            return
         try:
-            records, cells = read([folder])
+            if config.stage in ("all", "report"):
+                _end_of_sweep(folder)
+            else:
+                _end_of_stage(folder, config.stage)
         except (FileNotFoundError, ValueError) as error:
             print(error, file=sys.stderr)
             raise SystemExit(1) from None  # Hydra turns a callback's other exceptions into warnings
-        missing = missing_jobs(folder)
-        summary, *_ = write_tables(folder, records, cells)
-        print_tables(records, cells)
-        if missing:
-            print(
-                f"Of jobs {', '.join(map(str, missing))} nothing is left: they were not started, or another job wrote to the "
-                "same folder (hydra.sweep.subdir must name each job's own).",
-                file=sys.stderr,
-            )
-        try:
-            written = build(folder, records, cells)
-            print(f"{records.jobs} jobs: {summary}, {written[1]}")
-        except Exception:  # the table above and the results stand; the page can be made again
-            print(f"{records.jobs} jobs: {summary}")
-            log.exception("The page could not be made; `python -m unlearnable.report %s` tries again.", folder)
-        else:
-            _log(folder, records, cells, written)
-        if records.failures or missing:
-            raise SystemExit(1)
+        except Exception:
+            log.exception("The results stand; `python -m unlearnable.report %s` makes tables and page again.", folder)
+            raise SystemExit(1) from None
+
+
+def _end_of_sweep(folder: Path) -> None:
+    """Writes and shows tables and page."""
+    from unlearnable.report.build import build, read
+    from unlearnable.report.terminal import print_tables
+    from unlearnable.results.rows import write_tables
+
+    records, cells = read([folder])
+    missing = missing_jobs(folder)
+    summary, *_ = write_tables(folder, records, cells)
+    print_tables(records, cells)
+    if missing:
+        print(
+            f"Of jobs {', '.join(map(str, missing))} nothing is left: they were not started, or another job wrote to the "
+            "same folder (hydra.sweep.subdir must name each job's own).",
+            file=sys.stderr,
+        )
+    try:
+        written = build(folder, records, cells)
+        print(f"{records.jobs} jobs: {summary}, {written[1]}")
+    except Exception:  # the table above and the results stand; the page can be made again
+        print(f"{records.jobs} jobs: {summary}")
+        log.exception("The page could not be made; `python -m unlearnable.report %s` tries again.", folder)
+    else:
+        _log(folder, records, cells, written)
+    if records.failures or missing:
+        raise SystemExit(1)
 
 
 def _end_of_stage(folder: Path, stage: str) -> None:

@@ -65,8 +65,9 @@ class Measuring(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that another callback ended early has its last epoch measured too.
         epoch = trainer.current_epoch
-        stopped = trainer.should_stop and whole_epoch(trainer) and 0 < epoch < (trainer.max_epochs or 0)
-        if stopped and epoch not in self.history.epochs and self._measured(trainer, pl_module, epoch):
+        stopped = trainer.should_stop and whole_epoch(trainer) and 0 < epoch < (self.epochs or trainer.max_epochs or 0)
+        there = max(self.measure.needs_weights(epoch, epoch)) <= epoch
+        if stopped and there and epoch not in self.history.epochs and self._measured(trainer, pl_module, epoch):
             for logger in trainer.loggers:
                 logger.log_metrics({**self.logged(epoch), "epoch": epoch - 1})
 

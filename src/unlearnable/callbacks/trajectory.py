@@ -17,6 +17,8 @@ from typing_extensions import override
 
 from unlearnable.files import write_atomically
 
+_STOPPED = "unlearnable_stopped"
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -99,11 +101,24 @@ class TrajectoryWriter(Callback):
         self._write_metrics(epoch, Epoch(metrics, time.monotonic() - self._start))
 
     @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # Lightning would train on; the check point is written after the callbacks that may end a training.
+        checkpoint[_STOPPED] = trainer.should_stop
+
+    @staticmethod
+    def stopped(checkpoint: Mapping[str, Any]) -> bool:
+        """Whether a callback had ended the training when this check point was written."""
+        return bool(checkpoint.get(_STOPPED, False))
+
+    @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that another callback ended early: its last epoch is known only now.
-        last = trainer.current_epoch
-        if (self.folder / metrics_name(last)).exists() and not (self.folder / weights_name(last)).exists():
-            self._write_weights(pl_module, last)
+        self.write_last(pl_module, trainer.current_epoch)
+
+    def write_last(self, module: LightningModule, epoch: int) -> None:
+        """Writes the weights after the last epoch, unless they are there, or it was not a whole one."""
+        if (self.folder / metrics_name(epoch)).exists() and not (self.folder / weights_name(epoch)).exists():
+            self._write_weights(module, epoch)
 
     @rank_zero_only
     def _write_weights(self, module: LightningModule, epoch: int) -> None:

@@ -20,6 +20,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unlearnable.distances.arrays import sal_array
 from unlearnable.distances.count import distance_report
 from unlearnable.distances.threshold import learnability_threshold, learnable_layers
 
@@ -101,12 +102,14 @@ def distance_spread(poisoned_sal: Mapping[int, ArrayLike], clean_sal: Mapping[in
 def count_test(poisoned_sal: Sequence[ArrayLike], clean_sal: Sequence[ArrayLike]) -> tuple[float, float]:
     """Two-sided p-value for equal numbers of learnable layers, and the UD that is just significant, less 1.
 
-    All runs are counted at the mean of the clean runs' thresholds.
+    All runs are counted at the mean of the clean runs' thresholds; a SAL that is not finite in one of them is left out of
+    all, or runs that overflow would look unlearnable.
     """
     beta = float(np.mean([learnability_threshold(sal) for sal in clean_sal]))
-    poisoned = np.array([learnable_layers(sal, beta).mean() for sal in poisoned_sal])
-    clean = np.array([learnable_layers(sal, beta).mean() for sal in clean_sal])
-    return _compare(poisoned, clean, len(np.asarray(poisoned_sal[0])))
+    sals = np.array([sal_array(sal, "sal") for sal in (*poisoned_sal, *clean_sal)])
+    compared = np.where(np.isfinite(sals).all(0), sals, np.nan)
+    counts = np.array([learnable_layers(sal, beta).mean() for sal in compared])
+    return _compare(counts[: len(poisoned_sal)], counts[len(poisoned_sal) :], sals.shape[1])
 
 
 def _compare(poisoned: np.ndarray, clean: np.ndarray, epochs: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from unlearnable.report.figures.methods import SHOWN
 from unlearnable.report.words import said, signed
 from unlearnable.results.cells import GEOMETRIC, UD, Cell
-from unlearnable.results.comparison import Comparison, families, stabilities
+from unlearnable.results.comparison import Comparison, stabilities, trainings
 from unlearnable.results.defended import NONE, Defended, defended
 from unlearnable.results.ranking import order, rank_correlation
 from unlearnable.results.records import Records
@@ -131,8 +131,7 @@ def _stability(cells: Sequence[Cell], distance: str) -> Iterator[str]:
 def _skills(cells: Sequence[Cell]) -> Iterator[str]:
     """What each method leaves of which task; about the first setting where there are several."""
     multi = [cell for cell in cells if cell.first.result.get("tasks") and cell.skill.verdict]
-    trained = families(multi, free=("eps", "steps", "solver", "settings", "task"))
-    for family in list(trained.values())[:1]:
+    for family in list(trainings(multi).values())[:1]:
         for method in dict.fromkeys(cell.first.label for cell in family if not cell.is_clean):
             found: dict[str, dict[str, None]] = {}
             for cell in family:

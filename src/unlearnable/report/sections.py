@@ -14,7 +14,7 @@ from unlearnable.report.layout import Choice, Image, Panel, Passage, Section
 from unlearnable.report.style import Look
 from unlearnable.report.words import short
 from unlearnable.results.cells import Cell, figure
-from unlearnable.results.comparison import Comparison, families
+from unlearnable.results.comparison import Comparison, trainings
 from unlearnable.results.records import Records
 
 #: Above this number of runs, SAL maps show one seed a method.
@@ -139,9 +139,7 @@ def curves_section(compared: Sequence[Comparison], looks: Mapping[str, Look]) ->
     """Loss and accuracy curves, previews."""
     metrics = curves.metrics_of([cell for one in compared for cell in one.cells])
     # Training does not depend on how SAL is measured: one comparison for each way of training is enough.
-    trained = families(
-        [cell for one in compared for cell in one.cells], free=("eps", "steps", "solver", "settings", "task")
-    )
+    trained = trainings([cell for one in compared for cell in one.cells])
     choices = []
     for title, family in trained.items():
         unique = list({cell.first.label: cell for cell in family}.values())

@@ -65,11 +65,11 @@ def print_tables(records: Records, cells: Sequence[Cell]) -> None:
     for text in undefined_skills(cells):
         console.print(text)
     for job in dict.fromkeys(run.job for run in records.runs if run.status == DIVERGED):
-        console.print(f"[red]{job} {DIVERGED}:[/red] its training loss is not finite", highlight=False)
+        _in_red(console, f"{job} {DIVERGED}:", "its training loss is not finite")
     for matrix in defended(cells):
         _print_defended(console, matrix)
     for failure in records.failures:
-        console.print(f"[red]{failure.job} {failure.status}:[/red] {failure.error}", highlight=False)
+        _in_red(console, f"{failure.job} {failure.status}:", failure.error)
 
 
 def print_sensitivity(cells: Sequence[Cell], _: Rows) -> None:
@@ -129,8 +129,15 @@ def wide_console() -> Console:
     """The terminal; a log file counts as wide enough for whole rows."""
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=180)
+    # Names, options and errors are shown as they are: `[head]` is a list of layers, not a colour.
+    console = Console(markup=False, emoji=False)
+    return console if console.is_terminal else Console(width=180, markup=False, emoji=False)
+
+
+def _in_red(console: Console, beginning: str, rest: str) -> None:
+    from rich.text import Text
+
+    console.print(Text.assemble((beginning, "red"), f" {rest}"))
 
 
 def _print_jobs(console: Console, records: Records) -> None:

@@ -89,6 +89,11 @@ def families(cells: Sequence[Cell], *, free: Sequence[str]) -> dict[str, list[Ce
     return found
 
 
+def trainings(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """The cells by how they were trained, whatever was measured and for whichever of their tasks."""
+    return _by_part(cells, lambda cell: {name: value for name, value in _training(cell).items() if name != "task"})
+
+
 def _place(cell: Cell, name: str) -> Any:
     return cell.first.settings if name == "settings" else cell.first.axis(name)
 
@@ -196,7 +201,7 @@ def _but_trained(cell: Cell) -> dict[str, Any]:
 def _training(cell: Cell) -> dict[str, Any]:
     """What was trained."""
     axes = {name: _place(cell, name) for name in AXES[1:] if name not in _MEASURING}
-    return {**axes, "settings": _told(cell, "sal", inside=False)}
+    return {**axes, "settings": _told(cell, "sal", "measure", inside=False)}
 
 
 def _told(cell: Cell, *groups: str, inside: bool = True) -> str:

@@ -197,7 +197,11 @@ def portable(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _said(value: str | None) -> str:
     """A value as it is shown."""
-    if value is None:
-        return "null"
-    read = json.loads(value)
-    return f"{read:.6g}" if isinstance(read, float) else str(read)
+    return "null" if value is None else _text(json.loads(value))
+
+
+def _text(value: Any) -> str:
+    """As on the command line, and without ", ", which stands between options."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value).replace(", ", ",")

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from unlearnable.distances import distance_report, learnability_threshold
+from unlearnable.distances import UndefinedDistanceError, distance_report, learnability_threshold
 from unlearnable.results.ranking import rank_correlation
 
 
@@ -94,8 +94,8 @@ def _distance(entry: SettingRuns, method: str, beta: float) -> float:
     """Mean UD over the seeds; NaN if there is none, or a clean run has no layer above β."""
     values = []
     for seed, sal in entry.poisoned.get(method, {}).items():
-        clean = np.asarray(entry.clean[seed], dtype=np.float64)
-        if not (clean[np.isfinite(clean)] > beta).any():
+        try:
+            values.append(distance_report(sal, entry.clean[seed], beta=beta).value)
+        except UndefinedDistanceError:
             return math.nan
-        values.append(distance_report(sal, clean, beta=beta).value)
     return mean(values) if values else math.nan

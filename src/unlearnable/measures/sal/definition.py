@@ -95,6 +95,8 @@ def measure_sal(
         solver = solver_named(solver, **options)
     elif options:
         raise TypeError(f"{', '.join(options)}: give these to the constructor of {type(solver).__name__}.")
+    if origin_loss is not None:
+        solver = solver.both()
     model = unwrapped(model)
     chosen = select_layers(model, layers)
     with probing(model, loss_fn, batches, chosen, accuracy_fn=accuracy_fn, seed=seed, replaying=solver.replay) as probe:

@@ -113,6 +113,13 @@ class Solver(ABC):
     #: Whether its answer means something where the batches differ from pass to pass.
     resamples: bool = False
 
+    def both(self) -> Solver:
+        """This solver, or one like it, such that both sides are solved whichever is larger.
+
+        The side that is smaller from ``L(θ)`` may be the larger one from another origin.
+        """
+        return self
+
     @abstractmethod
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:
         """Solves all problems in place: afterwards they hold the highest and the lowest loss that were found.

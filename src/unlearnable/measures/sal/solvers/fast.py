@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,12 @@ class Fast(Solver):
         self.restarts = None if restarts is None else whole("restarts", restarts, at_least=0)
         self.both_sides, self.replay = switch("both_sides", both_sides), switch("replay", replay)
         self.loss_floor = None if loss_floor is None else number("loss_floor", loss_floor)
+
+    @override
+    def both(self) -> Fast:
+        other = copy.copy(self)
+        other.both_sides = True
+        return other
 
     @override
     def solve(self, probe: Probe, problems: Sequence[Problem], *, steps: int, report: Callable[[str], None]) -> None:
