@@ -98,7 +98,7 @@ def test_errors_and_options_in_brackets_are_shown_as_they_are(
     assert end.value.code == 1
     assert (tmp_path / "report.html").exists()
     shown = capsys.readouterr().out
-    for text in (*errors, "[head,fc]"):
+    for text in (*errors, "layers=[head"):
         assert text in shown
 
 
