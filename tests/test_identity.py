@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -205,3 +206,11 @@ def test_editing_densenet_does_not_retrain_tiny_resnet(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("poison", ["em", "rem", "tap", "hypo", "dc"])
 def test_a_poisons_key_has_its_surrogates_code(poison: str) -> None:
     assert "unlearnable.models.tiny_resnet" in modules_of(composed(f"poison={poison}").poison)
+
+
+def test_a_digest_does_not_depend_on_pythons_version() -> None:
+    """Later ones have more fields, which are empty here, and leave out others that are."""
+    text = identity._text(ast.parse("class A:\n    def f(self): ...\nx: int = f'{1!r}'"))
+    assert "[]" not in text
+    assert "None" not in text
+    assert text != identity._text(ast.parse("class A:\n    def f(self, y): ...\nx: int = f'{1!r}'"))

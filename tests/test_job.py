@@ -164,3 +164,14 @@ def test_a_defence_with_a_purify_of_its_own_purifies(tmp_path: Path) -> None:
     relabels = ("defense._target_=tests.test_job.Blur", "+defense.relabels=true", "poison=clean")
     with pytest.raises(ValueError, match="Blur changes targets"):
         run(job(tmp_path / "store", *relabels), folder=tmp_path)
+
+
+@pytest.mark.parametrize("monitor", ["sal/fc", "ud/value"])
+def test_a_callback_does_not_decide_by_what_is_measured(tmp_path: Path, monitor: str) -> None:
+    early = [
+        "+callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping",
+        f"+callbacks.early.monitor={monitor}",
+    ]
+    with pytest.raises(ValueError, match=rf"`callbacks.early.monitor` = {monitor}: what is measured"):
+        run(job(tmp_path / "store", *early), folder=tmp_path)
+    assert not (tmp_path / "store").exists()

@@ -63,3 +63,13 @@ def test_what_it_cannot_open_is_said(tmp_path: Path, job: Path, capsys: pytest.C
     assert "has no result.json" in capsys.readouterr().err
     assert landscape.main([str(job), "--layers", "nowhere"]) == 1
     assert "`--layer` must be one of" in capsys.readouterr().err
+
+
+def test_weights_of_more_epochs_make_another_plane(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = landscape.Job(job)
+    whole = landscape.surfaces(opened, points=3, samples=20)
+    for name, weights in opened.trajectories.items():
+        opened.trajectories[name], opened.epochs[name] = weights[::2], opened.epochs[name][::2]
+    fewer = landscape.surfaces(opened, points=3, samples=20)
+    assert not np.array_equal(whole.xs, fewer.xs)
+    assert not np.array_equal(whole.losses["clean"], fewer.losses["clean"])

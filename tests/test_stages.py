@@ -12,10 +12,19 @@ from typing import Any
 import pytest
 import torch
 
+from tests._inputs import composed
+from tests.poisons._tasks import many_tasks
 from tests.test_job import job, made
+from unlearnable import stages
 from unlearnable.checks import check_trainer
-from unlearnable.experiment import run
+from unlearnable.data.modality.pixels import Pixels
+from unlearnable.data.module import DataModule
+from unlearnable.data.samples import Samples
+from unlearnable.experiment import load_data, load_poison, run
+from unlearnable.identity import modules_of
 from unlearnable.leases import leased
+from unlearnable.stages import Stages
+from unlearnable.store import Store
 
 
 def test_a_job_stage_by_stage_makes_each_thing_in_its_stage_and_ends_with_the_same_result(tmp_path: Path) -> None:
@@ -81,3 +90,44 @@ def test_a_job_is_deterministic_and_fills_no_memory_before_it_is_written(tmp_pat
     check_trainer(job(tmp_path))  # before anything is made, so poisons are made alike in any place of a sweep
     assert torch.are_deterministic_algorithms_enabled()
     assert not fills.fill_uninitialized_memory
+
+
+def test_the_code_of_the_tasks_is_in_every_key_that_depends_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stages, "code_of", lambda *sources: list(modules_of(*sources)))
+    config = composed("dataset=rooms", "task=multi", "poison=em_multi", "defense=coin", "trainer.accelerator=cpu")
+    keys = {}
+
+    class Noting(Store):
+        def obtain(self, kind: str, key: Any, *_: Any, **__: Any) -> Any:
+            keys[kind] = key
+            raise StopIteration
+
+    one = Stages(config, Noting(tmp_path), torch.device("cpu"))
+    samples = many_tasks()
+
+    class Given(DataModule):
+        def load(self) -> tuple[Samples, Samples]:
+            return samples, samples
+
+    data = Given(modality=Pixels(flip=True))
+    with pytest.raises(StopIteration):
+        one.poison(load_poison(config), data)
+    with pytest.raises(StopIteration):
+        one.priors(data)
+    keys["trajectory"] = one.trajectory_key(data, callbacks=False)
+    for kind in ("poison", "prior", "trajectory"):
+        assert {f"unlearnable.tasks.{name}" for name in ("depth", "normals", "heatmap", "grouping", "value_map")} <= {
+            *keys[kind]["code"]
+        }
+
+
+def test_a_training_on_more_devices_is_another_one_however_they_were_asked_for(tmp_path: Path) -> None:
+    config = job(tmp_path, "trainer=ddp", "trainer.accelerator=cpu")
+    keys = []
+    for ranks in (1, 2, 3):
+        one = Stages(config, Store(tmp_path), torch.device("cpu"))
+        one.__dict__["ranks"] = ranks  # as many as there are
+        keys.append(one.trajectory_key(load_data(config), callbacks=False)["trainer"]["devices"])
+    assert keys == ["auto", 2, 3]

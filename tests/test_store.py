@@ -5,8 +5,11 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,3 +230,30 @@ def test_a_store_that_cannot_be_written_to_is_refused_and_a_new_one_is_not_made(
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(ValueError, match="No space left on device"):
         store.check_writable()
+
+
+@pytest.mark.parametrize("at", ["the sizes", "the removal"])
+def test_an_entry_that_another_process_evicted_meanwhile_ends_nothing(tmp_path: Path, monkeypatch, at: str) -> None:
+    store = Store(tmp_path, max_gb=1e-9)
+    old = store.obtain("thing", 0, put("a"))
+    os.utime(old.path / "entry.json", (1, 1))
+
+    def gone(*_: Any) -> None:
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("ignore", StoreWarning)
+        patched.setattr(Path, "rglob", gone) if at == "the sizes" else patched.setattr(store, "_remove", gone)
+        store._evict()
+
+
+def test_an_entry_that_vanishes_while_it_is_read_is_none(tmp_path: Path, monkeypatch) -> None:
+    store = Store(tmp_path)
+    entry = store.obtain("thing", 0, put("a"))
+
+    def evicted(*_: Any) -> None:
+        shutil.rmtree(entry.path)
+        raise FileNotFoundError
+
+    monkeypatch.setattr("unlearnable.store.os.utime", evicted)
+    assert store.find("thing", 0) is None

@@ -267,6 +267,20 @@ class StopAfter(Callback):
         trainer.should_stop = trainer.current_epoch + 1 == self.epoch
 
 
+def test_weights_that_an_interrupted_training_did_not_keep_are_made_anew(uninterrupted: Path, tmp_path: Path) -> None:
+    whole = measuring()
+    show_again(uninterrupted, [whole])
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path, [measuring(every_n_epochs=3), InterruptAt(2)], keep={3})
+    assert kept_epochs(tmp_path) == {0}
+    again = measuring()
+    train(tmp_path, [again])
+    assert kept_epochs(tmp_path) == {0, 1, 2, 3}
+    for epoch in (1, 2, 3):
+        one, other = (found.history.epochs[epoch]["class"].values.tolist() for found in (whole, again))
+        assert one == other
+
+
 @pytest.mark.parametrize("interrupted", ["at the end", "before it"])
 def test_a_training_that_a_callback_ended_is_not_continued_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: str

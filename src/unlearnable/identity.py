@@ -246,7 +246,15 @@ def _read(path: Path) -> _Source:
             ast.get_docstring(node) is not None
         ):
             node.body = node.body[1:]
-    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tree, names, path.name == "__init__.py")
+    return _Source(hashlib.sha256(_text(tree).encode()).hexdigest(), tree, names, path.name == "__init__.py")
+
+
+def _text(node: Any) -> str:
+    """A syntax tree in words that do not depend on Python's version: what is empty is left out, as `ast.dump` does not."""
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(f'{name}={_text(value)}' for name, value in fields)})"
+    return f"[{','.join(map(_text, node))}]" if isinstance(node, list) else repr(node)
 
 
 class _WithoutTypes(ast.NodeTransformer):

@@ -84,6 +84,7 @@ def surfaces(
     for name in names:
         key = {
             "trajectories": job.digests,
+            "epochs": job.epochs,  # the plane is that of the weights that are kept
             "images": name,
             "layer": layer,
             "grid": [points, margin],

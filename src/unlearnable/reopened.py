@@ -48,6 +48,15 @@ class Job:
     Args:
         folder: The job's folder.
 
+    Attributes:
+        folder: As given.
+        poison: Its method.
+        stages: By its configuration.
+        data: "clean", and the method → what was trained on.
+        epochs: The same → the epochs whose weights are there; the digests do not say.
+        trajectories: The same → these weights.
+        digests: The same → the key's digest of the training.
+
     Raises:
         FileNotFoundError: if it has no result, or its trajectories are no longer in the store.
     """
@@ -73,6 +82,7 @@ class Job:
             poisoned = clean.poisoned(self.stages.poison(load_poison(config), clean).samples)
             self.data[self.poison] = self.stages.purified(poisoned, self.poison)
         self.trajectories: dict[str, list[StoredWeights]] = {}
+        self.epochs: dict[str, list[int]] = {}
         self.digests: dict[str, str] = {}
         for name, data in self.data.items():
             own = name == self.poison or result["is_clean"]  # the reference is trained without the job's callbacks
@@ -82,8 +92,8 @@ class Job:
                     f"The training on {name} data is not in the store {config.store.dir} any more, or the code has changed "
                     f"since. Run the job again: python run.py {' '.join(_overrides(folder))}"
                 )
-            epochs = sorted(kept_epochs(entry.path))
-            self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in epochs]
+            self.epochs[name] = sorted(kept_epochs(entry.path))
+            self.trajectories[name] = [StoredWeights(entry.path / weights_name(epoch)) for epoch in self.epochs[name]]
             self.digests[name] = entry.digest
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from unlearnable.measures.base import Measure
 from unlearnable.models.judging import judge_priors
 from unlearnable.poisons.base import Poison
 from unlearnable.store import Entry, Store, content_digest, file_digest
-from unlearnable.tasks import of_task
+from unlearnable.tasks import Task, of_task
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -95,6 +95,14 @@ class Stages:
         """
         poison.check(self._poisoned_from(data))
         self.defense.check(data.train)
+        measured = {*self.measures, "ud"}
+        for name, node in plain(self.config.callbacks).items():
+            monitor = node.get("monitor") if isinstance(node, Mapping) else None
+            if isinstance(monitor, str) and monitor.partition("/")[0] in measured:
+                raise ValueError(
+                    f"`callbacks.{name}.monitor` = {monitor}: what is measured of a training can not decide over it. Monitor "
+                    "what the training logs itself, such as train/loss or test/acc."
+                )
 
     def _poisoned_from(self, data: DataModule) -> Samples:
         """The clean training samples, with the task that poisons are made against as their first."""
@@ -117,7 +125,7 @@ class Stages:
             "files": [file_digest(file) for file in poison.files],
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_of(node),
+            "code": code_of(node, _kinds(clean.tasks)),
         }
 
         def make(folder: Path) -> None:
@@ -136,7 +144,7 @@ class Stages:
             "train": data.train.fingerprint,
             "test": data.test.fingerprint,
             "tasks": repr(data.tasks),
-            "code": code_of("unlearnable.models.judging"),
+            "code": code_of("unlearnable.models.judging", _kinds(data.tasks)),
         }
 
         def make(folder: Path) -> None:
@@ -167,7 +175,7 @@ class Stages:
             "tasks": repr(data.tasks),
             "seed": self.config.seed,
             "device": self.device.type,
-            "code": code_of(self.config.defense),
+            "code": code_of(self.config.defense, _kinds(data.tasks)),
         }
 
         def make(folder: Path) -> None:
@@ -236,6 +244,8 @@ class Stages:
             for name, value in plain(config.trainer).items()
             if name not in ("accelerator", *_NOT_LIGHTNINGS) or (name == "compile" and value)
         }
+        if self.ranks > 1:  # `auto` is another number on another machine
+            trainer["devices"] = self.ranks
         watching = plain(config.callbacks) if callbacks else {}
         modality = type(data.modality).__module__
         weights = {name: config.model.get(name) for name in ("pretrained", "path")}  # `path`: of model=hf
@@ -254,7 +264,9 @@ class Stages:
             "callbacks": watching,
             "seed": config.seed,
             "device": self.device.type,
-            "code": code_of(config.model, config.task, config.defense, watching, *_TRAINING, modality),
+            "code": code_of(
+                config.model, config.task, config.defense, watching, *_TRAINING, modality, _kinds(data.tasks)
+            ),
         }
 
     def measure_key(self, name: str, trajectory: str, data: DataModule) -> dict[str, Any]:
@@ -283,6 +295,12 @@ def build_trainer(config: DictConfig, **arguments: Any) -> Trainer:
     # aid, at a sixth of the time.
     _DETERMINISTIC.fill_uninitialized_memory = False
     return trainer
+
+
+def _kinds(tasks: Mapping[str, Task]) -> list[dict[str, str]]:
+    """The classes of tasks, in the form in which a configuration names them, for their code."""
+    kinds = {f"{type(task).__module__}.{type(task).__qualname__}" for task in tasks.values()}
+    return [{"_target_": kind} for kind in sorted(kinds)]
 
 
 def arguments_of(poison: DictConfig) -> dict[str, Any]:

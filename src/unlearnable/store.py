@@ -113,7 +113,10 @@ class Store:
         if (damaged := entry.damaged()) is not None:
             aside = self.root / "corrupt" / f"{kind}-{digest}-{time.time_ns()}"
             aside.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(aside)
+            try:
+                folder.rename(aside)
+            except FileNotFoundError:  # another process moved or removed it meanwhile
+                return None
             self._log("corrupt", kind, digest)
             warnings.warn(
                 f"{folder / damaged} is not what was stored. The entry was moved to {aside} and will be made anew.",
@@ -121,7 +124,10 @@ class Store:
                 stacklevel=2,
             )
             return None
-        os.utime(folder / _MANIFEST)  # the time of last use, for eviction
+        try:
+            os.utime(folder / _MANIFEST)  # the time of last use, for eviction
+        except FileNotFoundError:
+            return None
         return entry
 
     def obtain(
@@ -246,8 +252,9 @@ class Store:
 
     def _evict(self) -> None:
         for left in (self.root / "partial").glob(".removed-*"):  # by a process that was killed at it
-            if time.time() - left.stat().st_mtime > _GRACE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _GRACE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
         if self.max_gb is None:
             return
         entries = []
@@ -255,16 +262,18 @@ class Store:
             folder = manifest.parent
             if folder.parent.name in ("partial", "corrupt"):
                 continue
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            entries.append((manifest.stat().st_mtime, size, folder))
+            with suppress(FileNotFoundError):  # another process removed it meanwhile
+                size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                entries.append((manifest.stat().st_mtime, size, folder))
         total = sum(size for _, size, _ in entries)
         for used, size, folder in sorted(entries):
             if total <= self.max_gb * 1e9:
                 return
             if used > min(_STARTED, time.time() - _GRACE_SECONDS):
                 break  # in use, or may be
-            self._remove(folder)
-            self._log("evicted", folder.parent.name, folder.name)
+            with suppress(FileNotFoundError):
+                self._remove(folder)
+                self._log("evicted", folder.parent.name, folder.name)
             total -= size
         if total > self.max_gb * 1e9:
             warnings.warn(

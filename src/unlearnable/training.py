@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,23 +63,14 @@ def fit(
     """
     resume = folder / _RESUME
     writer = TrajectoryWriter(folder, seed=seed, keep=keep)
-    if resume.exists() and rank_zero_only.rank == 0 and (found := _read_resume(resume)):  # type: ignore[attr-defined]
-        done, stopped = int(found["epoch"]) + 1, TrajectoryWriter.stopped(found)
-        logging.getLogger(__name__).info("going on after epoch %d", done)
-        if stopped:
-            module.load_state_dict(found["state_dict"])
-            writer.write_last(module, done)
-        revisit(
-            module,
-            data,
-            make_trainer=make_trainer,
-            folder=folder,
-            epochs=done,
-            callbacks=callbacks,
-            loggers=loggers,
-            stopped=stopped,
-        )
-        if stopped:
+    if resume.exists() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        shown: dict[str, Any] = {
+            "make_trainer": make_trainer,
+            "folder": folder,
+            "callbacks": callbacks,
+            "loggers": loggers,
+        }
+        if _caught_up(module, resume, writer, partial(revisit, module, data, **shown)):
             resume.unlink()
             return
     checkpoint = ModelCheckpoint(
@@ -103,15 +95,29 @@ def fit(
     resume.unlink(missing_ok=True)
 
 
-def _read_resume(resume: Path) -> dict[str, Any]:
-    """A check point after a whole epoch; empty, and no file any more, if it was cut off while it was written."""
+def _caught_up(module: LightningModule, resume: Path, writer: TrajectoryWriter, show: Callable[..., None]) -> bool:
+    """Shows the finished epochs of an interrupted training; returns whether these were all, since a callback ended it.
+
+    Weights that were not kept, and are asked for now, can not be had but by training afresh: the check point is removed.
+    """
+    log = logging.getLogger(__name__)
     try:
-        found: dict[str, Any] = torch.load(resume, weights_only=True, map_location="cpu")
-        return found if "epoch" in found else {}
-    except Exception as error:  # torch raises many kinds for broken files
-        logging.getLogger(__name__).warning("%s cannot be read (%s); training starts afresh", resume, error)
+        found = torch.load(resume, weights_only=True, map_location="cpu")
+        done, stopped = int(found["epoch"]) + 1, TrajectoryWriter.stopped(found)
+    except Exception as error:  # torch raises many kinds for files that were cut off
+        log.warning("%s cannot be read (%s); training starts afresh", resume, error)
         resume.unlink()
-        return {}
+        return False
+    if lacking := writer.lacking(done):
+        log.info("weights after epochs %s are asked for and were not kept; training starts afresh", lacking)
+        resume.unlink()
+        return False
+    log.info("going on after epoch %d", done)
+    if stopped:
+        module.load_state_dict(found["state_dict"])
+        writer.write_last(module, done)
+    show(epochs=done, stopped=stopped)
+    return stopped
 
 
 def revisit(

@@ -72,7 +72,16 @@ def test_with_many_tasks_the_record_has_a_part_for_each(tiny_rooms: str, tmp_pat
         (["benchmark", ".", "--protocol", "cifar10-cpu-v1"], "`data_dir` must say where the clean data are"),
         (["benchmark", ".", "--protocol", "digits-v1", "--data-dir", "."], "`data_dir` is not needed"),
         (["benchmark", ".", "--protocol", "digits-v1", "--seeds", "0"], "`seeds` must be"),
+        (
+            ["benchmark", ".", "--protocol", "digits-v1", "--link", "http://x.org"],
+            "`link` of a record: String should match",
+        ),
+        (
+            ["benchmark", ".", "--protocol", "digits-v1", "--name", "x" * 100],
+            "`method` of a record: String should have at",
+        ),
         (["verify", "nowhere.json"], "nowhere.json"),
+        (["verify", "."], "Is a directory"),
     ],
 )
 def test_bad_input_ends_with_a_sentence(arguments: list[str], message: str, capsys, tmp_path, monkeypatch) -> None:
@@ -80,6 +89,12 @@ def test_bad_input_ends_with_a_sentence(arguments: list[str], message: str, caps
     assert run_command(arguments) == 1
     assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def test_what_is_wrong_with_the_file_is_said_as_it_is(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["benchmark", __file__, "--protocol", "digits-v1"]) == 1
+    assert capsys.readouterr().err.startswith("`path` must be a folder, or a file of images or texts")
 
 
 def test_a_word_in_the_first_place_is_a_command(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests._inputs import ROOT
 from tests.results._sweeps import write_sweep
 from tests.sharing._records import job, records
-from unlearnable.sharing import verifying
+from unlearnable.sharing import making, verifying
 from unlearnable.sharing.making import in_words, records_of
 from unlearnable.sharing.schema import ImageBudget, Record, read_record, write_record
 from unlearnable.sharing.verifying import notes, problems
@@ -68,6 +68,12 @@ def test_the_budget_is_the_largest_of_the_seeds(tmp_path: Path) -> None:
     jobs[1]["noise"]["l2_max"] = 1.5  # 1.2 with seed 0
     (record,) = records_of([write_sweep(tmp_path, *jobs)], protocol="digits-v1", by="me", hardware="CPU")
     assert record.budget == ImageBudget(norm="linf", radius=8 / 255, linf=8 / 255, l2=1.5, l0=1024, changed=1)
+
+
+def test_a_radius_that_was_given_as_a_fraction_is_a_number(tmp_path: Path) -> None:
+    noise = {"changed": 1.0, "linf_max": 0.03, "l2_max": 1.0, "l0_max": 9.0}
+    budget = making._budget([noise], {"poison": {"norm": "linf", "radius": "8/255"}})
+    assert budget.radius == pytest.approx(8 / 255)
 
 
 def test_the_budget_of_a_text_is_a_share_of_its_words(tmp_path: Path) -> None:

@@ -8,6 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hydra.errors import HydraException
+
+from unlearnable.app.job import message_of
+
 Add = Callable[[argparse.ArgumentParser], None]
 Do = Callable[[argparse.Namespace], int]
 
@@ -25,8 +29,8 @@ def run_command(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         return do(options)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        print(error, file=sys.stderr)
+    except (OSError, ValueError, ImportError, RuntimeError, HydraException) as error:
+        print(message_of(error), file=sys.stderr)
         return 1
 
 

@@ -73,7 +73,7 @@ def run_job(config: DictConfig) -> float | None:
     except Exception as error:
         if isinstance(error, TakenError):
             error = RuntimeError(f"{folder} is in use by another run; choose another hydra.run.dir or hydra.sweep.dir.")
-        message = _message(error)
+        message = message_of(error)
         failed = {
             "error": message,
             "overrides": overrides,
@@ -119,7 +119,7 @@ def _objective(result: Mapping[str, Any], target: float | None) -> float | None:
     return ud if ud is None or target is None else abs(ud - target)
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """The message of the original error: Hydra wraps what a constructor raises."""
     from hydra.errors import InstantiationException
 

@@ -110,6 +110,11 @@ class TrajectoryWriter(Callback):
         """Whether a callback had ended the training when this check point was written."""
         return bool(checkpoint.get(_STOPPED, False))
 
+    def lacking(self, done: int) -> list[int]:
+        """Of the first `done` epochs those whose weights are to be kept, and are not there."""
+        wanted = {epoch for epoch in range(1, done + 1) if self.keep is None or epoch in self.keep}
+        return sorted(wanted - kept_epochs(self.folder))
+
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that another callback ended early: its last epoch is known only now.

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unlearnable.sharing.making import records_of
 from unlearnable.sharing.protocols import protocol as by_protocol
-from unlearnable.sharing.schema import Record, write_record
+from unlearnable.sharing.schema import Record, check_told, write_record
 
 #: The record's name in the benchmark's folder.
 RECORD = "record.json"
@@ -54,6 +54,7 @@ def benchmark(
     if not path.exists():
         raise FileNotFoundError(f"`folder` must hold a poisoned training set; {path} is not there.")
     title = name or path.stem
+    check_told(method=title, by=by, link=link)
     place = Path(out) if out is not None else Path("outputs/benchmarks") / f"{title}-{protocol}"
     jobs = {place / f"seed{seed}": configuration(path, protocol, seed, data_dir) for seed in chosen}
     for job, config in jobs.items():

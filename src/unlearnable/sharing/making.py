@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearnable.options import number
 from unlearnable.results.cells import GEOMETRIC, Cell, cells
 from unlearnable.results.reading import read_sweeps
 from unlearnable.results.records import AXES, Records
@@ -217,4 +218,5 @@ def _budget(noises: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> I
     norm, radius = config["poison"].get("norm"), config["poison"].get("radius")
     if norm not in used:
         norm, radius = ("l0" if used["l0"] <= _FEW_PIXELS else "linf"), None
-    return ImageBudget(norm=norm, radius=used[norm] if radius is None else radius, changed=changed, **used)
+    bound = used[norm] if radius is None else number("poison.radius", radius)  # 8/255 is kept as it was given
+    return ImageBudget(norm=norm, radius=bound, changed=changed, **used)

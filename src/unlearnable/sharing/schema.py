@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from unlearnable.files import write_atomically
 from unlearnable.identity import digest_of
@@ -212,6 +212,23 @@ class Record(_Part):
     def seeds(self) -> list[int]:
         """The seeds of its runs, ascending."""
         return sorted(run.seed for run in self.runs)
+
+
+def check_told(**told: str) -> None:
+    """Checks fields of a record that are told, not measured, before there is one.
+
+    Args:
+        **told: Field of `Record` → value.
+
+    Raises:
+        ValueError: if a value is not as the field asks.
+    """
+    for name, value in told.items():
+        field = Record.model_fields[name]
+        try:
+            TypeAdapter(Annotated[str, *field.metadata]).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(f"`{name}` of a record: {error.errors()[0]['msg']}; got {value!r}.") from error
 
 
 def write_record(path: Path, record: Record) -> None:
