@@ -98,3 +98,20 @@ def test_the_command_writes_what_the_report_reads(tmp_path: Path, capsys: pytest
     assert "the quantile 0.9 at η/σ = 4 takes" in capsys.readouterr().err
     assert certify.main([*jobs, "--sigma", "0"]) == 1
     assert "`--sigma` must be a number, above 0; got 0" in capsys.readouterr().err
+
+
+def test_a_net_with_heads_is_one_of_its_task_and_images_without_a_class_do_not_count() -> None:
+    class Headed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"class": self.head(images)}
+
+    torch.manual_seed(0)
+    net, images, labels = Headed(), torch.rand(30, 4), torch.randint(3, (30,))
+    labels[:10] = -1
+    expected = certify.accuracy(net.head, [(images[10:], labels[10:])])
+    assert certify.accuracy(net, [(images, labels)]) == expected
+    recover(net, [(images, labels)], radius=1.0, epochs=1, lr=0.1)

@@ -6,6 +6,7 @@ import csv
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from unlearnable.checks import check_trainer
 from unlearnable.data.modality.pixels import Pixels
 from unlearnable.data.module import DataModule
 from unlearnable.data.samples import Samples
+from unlearnable.defenses.base import Defense
 from unlearnable.experiment import load_data, load_poison, run
 from unlearnable.identity import modules_of
 from unlearnable.leases import leased
 from unlearnable.stages import Stages
 from unlearnable.store import Store
+from unlearnable.tasks import Classification
 
 
 def test_a_job_stage_by_stage_makes_each_thing_in_its_stage_and_ends_with_the_same_result(tmp_path: Path) -> None:
@@ -131,3 +134,31 @@ def test_a_training_on_more_devices_is_another_one_however_they_were_asked_for(t
         one.__dict__["ranks"] = ranks  # as many as there are
         keys.append(one.trajectory_key(load_data(config), callbacks=False)["trainer"]["devices"])
     assert keys == ["auto", 2, 3]
+
+
+@pytest.mark.parametrize(("asked", "first"), [("[object,depth]", "object"), ("[depth]", "scene"), ("null", "scene")])
+def test_a_defence_sees_the_class_that_the_model_learns_as_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, first: str
+) -> None:
+    seen = []
+
+    class Seeing(Defense):
+        def purify(self, train: Samples, **_: Any) -> Samples:
+            seen.append((next(iter(train.tasks)), train.labels.tolist()))
+            return train
+
+    samples = many_tasks("scene", "depth")
+    objects = {"object": torch.arange(len(samples)) % 3}
+    kinds = {**samples.tasks, "object": Classification("object", 3)}
+    samples = replace(samples, targets={**dict(samples.targets), **objects}, tasks=kinds)
+
+    class Given(DataModule):
+        def load(self) -> tuple[Samples, Samples]:
+            return samples, samples
+
+    config = composed("dataset=rooms", "task=multi", "defense=coin", f"task.tasks={asked}", "trainer.accelerator=cpu")
+    one = Stages(config, Store(tmp_path), torch.device("cpu"))
+    one.defense = Seeing()
+    data = one.purified(Given(modality=Pixels(flip=True)), "clean")
+    assert list(data.tasks) == ["scene", "depth", "object"]
+    assert seen == [(first, samples.targets[first].tolist())]

@@ -98,9 +98,15 @@ def models_needed(*, quantile: float, shift: float) -> int:
 
 @torch.no_grad()
 def accuracy(net: Callable[[Any], Tensor], batches: Sequence[tuple[Any, Tensor]]) -> float:
-    """Share of samples whose class the network, in eval mode, scores highest."""
-    correct = sum((net(inputs).argmax(1) == labels).sum() for inputs, labels in batches)
-    return float(correct) / sum(len(labels) for _, labels in batches)
+    """Share of samples with a class whose class the network, in eval mode, scores highest."""
+    correct = sum((_scores(net, inputs).argmax(1) == labels).sum() for inputs, labels in batches)
+    return float(correct) / sum(int((labels >= 0).sum()) for _, labels in batches)
+
+
+def _scores(net: Callable[[Any], Any], inputs: Any) -> Tensor:
+    """The scores of the classes; a net with heads for tasks has those of the one that there is."""
+    outputs = net(inputs)
+    return outputs if isinstance(outputs, Tensor) else next(iter(outputs.values()))
 
 
 def noisy_accuracies(
@@ -134,7 +140,7 @@ def recover(
         for place in torch.randperm(len(batches), generator=order).tolist():
             inputs, labels = batches[place]
             optimizer.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(net(inputs), labels).backward()
+            nn.functional.cross_entropy(_scores(net, inputs), labels, ignore_index=-1).backward()
             optimizer.step()
             with torch.no_grad():
                 moves = [parameter - origin for parameter, origin in zip(net.parameters(), start, strict=True)]

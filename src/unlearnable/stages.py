@@ -31,7 +31,7 @@ from unlearnable.measures.base import Measure
 from unlearnable.models.judging import judge_priors
 from unlearnable.poisons.base import Poison
 from unlearnable.store import Entry, Store, content_digest, file_digest
-from unlearnable.tasks import Task, of_task
+from unlearnable.tasks import Classification, Task, of_task
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -168,37 +168,46 @@ class Stages:
         """
         if not self.defense.purifies:
             return self._defended(data, data.train)
+        train, first = data.train, self._first_class_task(data)
+        if first is not None:
+            train = train.focused(first)  # what separates classes is to separate those that the model learns
         key = {
             "defense": plain(self.config.defense),
             "files": [file_digest(file) for file in self.defense.files],
             "data": data.train.fingerprint,
             "tasks": repr(data.tasks),
+            "first": first,
             "seed": self.config.seed,
             "device": self.device.type,
             "code": code_of(self.config.defense, _kinds(data.tasks)),
         }
 
         def make(folder: Path) -> None:
-            log.info("%s: purifying %d samples", title, len(data.train))
+            log.info("%s: purifying %d samples", title, len(train))
             (folder / "work").mkdir(exist_ok=True)
             purified = self.defense.purify(
-                data.train,
+                train,
                 seed=self.config.seed,
                 device=self.device,
                 work_dir=folder / "work",
                 progress=training.on_terminal(),
             )
-            if purified.replace(inputs=data.train.inputs).fingerprint != data.train.fingerprint:
+            if purified.replace(inputs=train.inputs).fingerprint != train.fingerprint:
                 raise ValueError(
                     f"`purify` of {type(self.defense).__name__} changes targets; it may change inputs alone."
                 )
             data.modality.write(folder, purified.inputs)
-            data.modality.preview(data.train, purified, folder)
+            data.modality.preview(train, purified, folder)
             shutil.rmtree(folder / "work", ignore_errors=True)
 
         waiting = waiting_for(f"the purification of {title}")
         entry = self.store.obtain("purified", key, make, waiting=waiting, wait=wait)
         return self._defended(data, data.train.replace(inputs=data.modality.read(entry.path)))
+
+    def _first_class_task(self, data: DataModule) -> str | None:
+        """The first of the model's tasks that is of classes."""
+        names = self.config.task.get("tasks") or list(data.tasks)
+        return next((name for name in names if isinstance(data.train.tasks.get(name), Classification)), None)
 
     def _defended(self, data: DataModule, train: Samples) -> DataModule:
         return data.defended(train, self.defense.fitted(train).at_test)

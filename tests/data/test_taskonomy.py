@@ -91,6 +91,20 @@ def test_a_unit_is_a_buildings_in_both_layouts_by_its_name_or_its_path(tmp_path:
         assert depth[:, 0, 1, 0].unique().tolist() == [0.5, 2.0]
 
 
+def test_labels_in_three_equal_channels_are_read_and_in_colours_refused() -> None:
+    labels = np.array([[0, 1], [17, 3]], dtype=np.uint8)
+    opaque = np.full((2, 2, 1), 255, dtype=np.uint8)
+    for stored in (
+        labels,
+        labels[..., None].repeat(3, -1),
+        np.concatenate([labels[..., None].repeat(3, -1), opaque], -1),
+    ):
+        assert DOMAINS["segment_unsup2d"].decode(stored).tolist() == labels.tolist()
+    assert DOMAINS["segment_unsup2d"].decode(np.stack([labels, opaque[..., 0]], -1)).tolist() == labels.tolist()
+    with pytest.raises(ValueError, match="this file has colours"):
+        DOMAINS["segment_unsup2d"].decode(np.stack([labels, labels, labels + 1], -1))
+
+
 def test_labels_and_depth_take_the_nearest_pixel() -> None:
     labels = torch.tensor([[1, 1, 5, 5], [1, 1, 5, 5], [2, 2, 7, 7], [2, 2, 7, 7]])
     assert DOMAINS["segment_semantic"].resize(labels, 2).tolist() == [[1, 5], [2, 7]]

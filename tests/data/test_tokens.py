@@ -19,6 +19,14 @@ from unlearnable.models.tiny_transformer import TinyTransformer
 def test_words_are_lower_case_and_signs_stand_alone() -> None:
     assert words_of("It's a well-made film, isn't it?") == ["it's", "a", "well-made", "film", ",", "isn't", "it", "?"]
     assert words_of("moore 's ditties") == ["moore", "'s", "ditties"]
+    # Letters with marks beside them are one word, and the same one however they are composed.
+    assert (
+        words_of("caf\u00e9, na\u00efve!")
+        == words_of("cafe\u0301, nai\u0308ve!")
+        == ["caf\u00e9", ",", "na\u00efve", "!"]
+    )
+    assert words_of("हिन्दी फ़िल्म!") == ["हिन्दी", "फ़िल्म", "!"]
+    assert words_of("می\u200cخواهم") == ["می\u200cخواهم"]
 
 
 def test_the_vocabulary_has_what_occurs_twice_the_most_frequent_first() -> None:

@@ -15,6 +15,8 @@ from unlearnable.defenses.cutout import Cutout
 from unlearnable.defenses.gray import Gray
 from unlearnable.defenses.jpeg import Jpeg
 from unlearnable.defenses.mixup import MixUp
+from unlearnable.defenses.no_signs import NoSigns
+from unlearnable.defenses.rare_words import RareWords
 
 from ._inputs import TASKS, batch, module, purified, training_set
 
@@ -59,3 +61,10 @@ def test_parts_are_chosen_on_the_command_line() -> None:
         composed("defense=compose", "defense@defense.parts.b=mixup", "+defense@defense.parts.c=jpeg").defense
     )
     assert [type(part) for part in defense.parts.values()] == [Gray, MixUp, Jpeg]
+
+
+def test_nothing_changes_the_training_set_after_a_part_that_learns_from_it() -> None:
+    parts = {"a": RareWords(), "b": NoSigns()}
+    with pytest.raises(ValueError, match=r"a does to test inputs what it learns.*as b does"):
+        Compose(parts=parts)
+    assert Compose(parts={"a": parts["b"], "b": parts["a"]}).learns

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from unlearnable.data.modality.picture import save_png
 from unlearnable.data.samples import Samples
-from unlearnable.poisons.exporting import export
+from unlearnable.poisons.exporting import check_export, export
 from unlearnable.poisons.folder import Folder
 from unlearnable.tasks import Depth
 
@@ -147,6 +147,17 @@ def test_files_under_the_clean_files_own_names_are_paired_by_letters(
         save_png(clean.inputs[row], file)
     assert torch.equal(Folder(path=tmp_path).apply(clean, seed=0).inputs, clean.inputs)
     assert "letter by letter" in caplog.text
+
+
+def test_twelve_classes_whose_numbers_the_clean_set_reads_as_names_are_counted_by_letters(tmp_path: Path) -> None:
+    # The clean set's classes are the folders 0, 1, 10, 11, 2, … as torchvision counts them.
+    clean = samples_of(in_class_order(12).inputs, torch.arange(12).repeat_interleave(2), 12)
+    for position, name in enumerate(sorted(map(str, range(12)))):
+        for row in (2 * position, 2 * position + 1):
+            file = tmp_path / name / f"{row % 2}.png"
+            file.parent.mkdir(exist_ok=True)
+            save_png(clean.inputs[row], file)
+    assert torch.equal(Folder(path=tmp_path).apply(clean, seed=0).inputs, clean.inputs)
 
 
 def test_twelve_classes_without_padding_are_counted_as_numbers(tmp_path: Path) -> None:
@@ -517,3 +528,10 @@ def test_noise_a_class_needs_a_class_of_each_image(tmp_path: Path) -> None:
     labels[2] = -1
     with pytest.raises(ValueError, match="holds noise of 4 classes, and image 2 of the training set has no class"):
         Folder(path=tmp_path / "noise.npy").apply(samples_of(IMAGES, labels, 4), seed=0)
+
+
+def test_parquet_is_refused_for_images_without_a_class(tmp_path: Path) -> None:
+    labels = torch.where(torch.arange(len(LABELS)) == 3, -1, LABELS)
+    with pytest.raises(ValueError, match="parquet writes a class for each image"):
+        check_export("parquet", tmp_path / "out", samples_of(IMAGES, labels, 4))
+    check_export("safetensors", tmp_path / "out", samples_of(IMAGES, labels, 4))

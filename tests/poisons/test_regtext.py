@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests._texts import shown, text_set
+from unlearnable.data.vocabulary import FIRST_WORD, masked
 from unlearnable.poisons.regtext import RegText, scores
 from unlearnable.poisons.text.base import Texts
 
@@ -49,3 +51,13 @@ def test_a_class_without_words_of_its_own_is_said() -> None:
 def test_a_class_without_texts_is_left_out() -> None:
     clean = text_set(TEXTS, [label + 1 for label in LABELS], classes=3)  # numbered from 1
     assert shown(RegText(radius=1, words=1).apply(clean, seed=0))[0] == "fine fine fine"
+
+
+def test_marks_of_a_tokenizer_are_no_letters() -> None:
+    vocabulary = ("Ġ:)", "Ġhereby", "▁therein", "##ly", "Ġfine", "##12", "Ġdull")
+    clean = text_set(["fine dull"], [0])
+    ids = torch.arange(len(vocabulary))[None].repeat(2, 1) + FIRST_WORD
+    known = (*clean.vocabulary[:FIRST_WORD], *vocabulary)
+    samples = replace(clean, inputs=masked(ids.int()), targets=torch.tensor([0, 1]), vocabulary=known)
+    found = scores(Texts(samples, 0, torch.device("cpu")))[0]
+    assert [known[word] for word in found.isfinite().nonzero().flatten()] == ["##ly", "Ġfine", "Ġdull"]

@@ -166,6 +166,9 @@ def _response(ceiling: float) -> Callable[[np.ndarray], np.ndarray]:
 
 def _grey(stored: np.ndarray) -> np.ndarray:
     if stored.ndim == 3:  # some exports repeat the one channel
+        colours = stored[..., : 3 if stored.shape[-1] > 2 else 1]  # without the opacity
+        if (colours != colours[..., :1]).any():
+            raise ValueError("one channel is expected; this file has colours, which do not say the values")
         stored = stored[..., 0]
     if stored.ndim != 2:
         raise ValueError(f"one channel is expected; this file has shape {stored.shape}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Int, Int32
@@ -18,12 +20,28 @@ SIGNS = tuple(string.punctuation)
 #: The id of the first word.
 FIRST_WORD = 2 + len(SIGNS)
 
-_WORD = re.compile(r"<unk>|'?\w+(?:[-']\w+)*|[^\w\s]")  # exported texts have the unknown as it is written here
-
 
 def words_of(text: str) -> list[str]:
-    """The words and signs of a text, in lower case: `It's fun!` has `it's`, `fun` and `!`."""
-    return _WORD.findall(text.lower())
+    """The words and signs of a text, in lower case: `It's fun!` has `it's`, `fun` and `!`.
+
+    Accents and vowel signs belong to the letters that they stand beside, however these are composed (Unicode's NFC).
+    """
+    text = unicodedata.normalize("NFC", text).lower()
+    beside = "" if text.isascii() else "".join(sorted(filter(_is_beside, set(text))))
+    return _words(beside).findall(text)
+
+
+def _is_beside(letter: str) -> bool:
+    """Whether it is part of a word though `\\w` leaves it out: a mark, or what joins letters, or keeps them apart."""
+    return unicodedata.category(letter).startswith("M") or letter in "\u200c\u200d"
+
+
+@cache
+def _words(beside: str) -> re.Pattern[str]:
+    """What finds words and signs, where these stand beside letters."""
+    letter = rf"(?:\w[{re.escape(beside)}]*)" if beside else r"\w"
+    # Exported texts have the unknown as it is written here.
+    return re.compile(rf"<unk>|'?{letter}+(?:[-']{letter}+)*|[^\w\s]")
 
 
 def build_vocabulary(

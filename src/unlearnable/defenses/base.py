@@ -21,6 +21,8 @@ class Defense:
 
     #: Whether `purify` does something, so that its result is kept in the store: set where a class has its own.
     purifies: bool = False
+    #: Whether `at_test` depends on the training set, see `fitted`.
+    learns: bool = False
     #: Files that `purify` reads; what they hold is part of its result's key.
     files: Sequence[Path] = ()
 

@@ -35,6 +35,14 @@ class Compose(Defense):
                 f"{', '.join(f'{name}: {type(part).__name__}' for name, part in self.parts.items()) or 'none'}."
             )
         self.purifies = any(part.purifies for part in self.parts.values())
+        self.learns = any(part.learns for part in self.parts.values())
+        purifying = [name for name, part in self.parts.items() if part.purifies]
+        if early := [name for name in purifying[:-1] if self.parts[name].learns]:
+            raise ValueError(
+                f"`defense.parts`: {early[0]} does to test inputs what it learns from the training set as it is after all "
+                f"parts, so no part that changes the training set may come after it, as {purifying[-1]} does. Parts go in "
+                "the order of their names."
+            )
         self.files = [file for part in self.parts.values() for file in part.files]
 
     @override

@@ -24,6 +24,8 @@ class RareWords(WordFilter):
         least: How often a word must occur to stay.
     """
 
+    learns = True
+
     def __init__(self, *, least: Number = 5) -> None:
         super().__init__()
         self.least = whole("defense.least", least, at_least=2, what="a number of occurrences")

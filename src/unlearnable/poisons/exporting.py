@@ -33,10 +33,18 @@ def check_export(export_format: str, folder: Path, samples: Samples) -> None:
         )
     if export_format not in formats:
         raise ValueError(f"`poison.export` must be one of {', '.join(formats)} for {kind}; got {export_format!r}.")
+    if kind == "images" and export_format == "parquet" and not _classes_everywhere(samples):
+        raise ValueError(
+            "`poison.export` = parquet writes a class for each image, and not all of these have one. Use png or safetensors."
+        )
     if kind == "texts":
         check_words(samples.vocabulary, "`poison.export`")
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} must be new or empty for an export; remove it or choose another.")
+
+
+def _classes_everywhere(samples: Samples) -> bool:
+    return samples.class_task is not None and bool((samples.labels >= 0).all())
 
 
 def export(

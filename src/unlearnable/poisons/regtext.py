@@ -46,6 +46,10 @@ class RegText(Replacing):
         return found
 
 
+#: How tokenizers mark that a token begins a word, or goes on with one.
+_BEGINNINGS = "Ġ▁#"
+
+
 def scores(texts: Texts) -> Float[Tensor, "c v"]:
     """The score of each word of the vocabulary for each class; −∞ for what is no plain word, or not in the class."""
     counts = torch.zeros(texts.num_classes, len(texts.vocabulary), dtype=torch.float64)
@@ -66,7 +70,7 @@ def _plain(texts: Texts) -> Bool[Tensor, " v"]:
 
     plain = torch.zeros(len(texts.vocabulary), dtype=torch.bool)
     for number in plain_words(texts).tolist():
-        word = texts.vocabulary[number]
+        word = texts.vocabulary[number].lstrip(_BEGINNINGS)
         plain[number] = (
             word not in ENGLISH_STOP_WORDS
             and word not in ("http", "https", "www")

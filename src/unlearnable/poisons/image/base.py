@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from unlearnable.data.samples import Samples
+from unlearnable.data.samples import Samples, stratified
 from unlearnable.files import whole_file
 from unlearnable.mapped import mapped
 from unlearnable.options import Number, number, whole
@@ -128,12 +128,10 @@ class ImagePoison(Poison):
             return torch.isin(data.labels, torch.tensor(self.fraction)).nonzero().squeeze(1)
         if self.fraction == 1:
             return torch.arange(len(data))
-        generator, parts = data.stream("fraction"), []
-        for label in data.labels.unique().tolist():
-            members = (data.labels == label).nonzero().squeeze(1)
-            count = round(self.fraction * len(members))
-            parts.append(members[torch.randperm(len(members), generator=generator)[:count]])
-        return torch.cat(parts).sort().values
+        count = round(self.fraction * len(data))
+        if count < 1:
+            raise ValueError(f"`fraction` = {self.fraction:g} of {len(data)} images is none of them.")
+        return stratified(data.labels, count, seed=data.stream("fraction").initial_seed(), what="fraction")
 
     def worked_on(self, data: TrainingSet, chosen: Int64[Tensor, " m"]) -> Int64[Tensor, " n"]:  # noqa: ARG002
         """Returns the rows that are perturbed, in their order; of these the chosen ones are written."""

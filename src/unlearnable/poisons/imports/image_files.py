@@ -67,47 +67,64 @@ def numbered_files(files: list[Path], count: int, where: Path) -> list[Path]:
 def labelled_files(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor, num_classes: int) -> list[Path]:
     """Orders an ImageFolder, `<class>/<name>`, by row of the clean training set, and checks the classes.
 
-    Class folders named by numbers are those classes, others are numbered in the order of their names. If the file names
+    Class folders are numbered in the order of their names, or by these if they are numbers. If the file names
     are the numbers 0 to n − 1, each once, they are rows of the clean set (the public benchmark's ImageNet layout);
     otherwise rows go by class and name, and the clean set must have that order. Names are sorted with their numbers as
-    numbers, or character by character as torchvision's `ImageFolder` does; where that makes a difference, the order
-    that brings the files nearer to the clean images is taken.
+    numbers, or character by character as torchvision's `ImageFolder` does. Where that makes a difference, the order that
+    brings the files nearest to the clean images is taken.
 
     Raises:
         ValueError: If counts or classes differ from the clean set's.
     """
-    orders: list[list[Path]] = []
+    orders: dict[str, list[Path]] = {}
     wrong: list[ValueError] = []
-    for key in (_natural, str):
-        found = _ordered(folder, num_classes, key)
-        try:
-            check_labels(torch.tensor([label for _, label in found]), labels, folder)
-        except ValueError as error:
-            wrong.append(error)
-        else:
-            orders.append([file for file, _ in found])
+    for key, how in (
+        (_natural, "in order of the numbers in their names"),
+        (str, "in order of their names, letter by letter"),
+    ):
+        for numbers in (True, False):
+            try:
+                found = _ordered(folder, num_classes, key, numbers=numbers)
+            except ValueError as error:
+                wrong.append(error)
+                break  # numbers that are no classes are not counted as names instead
+            try:
+                check_labels(torch.tensor([label for _, label in found]), labels, folder)
+            except ValueError as error:
+                wrong.append(error)
+                continue
+            files = [file for file, _ in found]
+            if files not in orders.values():
+                orders[how if numbers else f"{how}, as are the folders of classes"] = files
     if not orders:
         raise wrong[0]
-    numbered, spelled = orders[0], orders[-1]
-    rows = [row for row, (file, other) in enumerate(zip(numbered, spelled, strict=True)) if file != other]
+    rows = [row for row, choices in enumerate(zip(*orders.values(), strict=True)) if len({*choices}) > 1]
     if not rows:
-        return numbered
+        return next(iter(orders.values()))
     rows = rows[:: -(-len(rows) // 64)]
-    there, here = (_distance([order[row] for row in rows], images[rows]) for order in (spelled, numbered))
+    distances = {how: _distance([order[row] for row in rows], images[rows]) for how, order in orders.items()}
+    nearest, *others = sorted(distances, key=lambda how: distances[how])
     log.info(
-        "%s: files are taken %s; the other order is further from the clean images (%.1f and %.1f grey levels a pixel)",
+        "%s: files are taken %s; any other order is further from the clean images (%.1f and %.1f grey levels a pixel)",
         folder,
-        "in order of the numbers in their names" if here <= there else "in order of their names, letter by letter",
-        min(here, there),
-        max(here, there),
+        nearest,
+        distances[nearest],
+        distances[others[0]],
     )
-    return numbered if here <= there else spelled
+    return orders[nearest]
 
 
-def _ordered(folder: Path, num_classes: int, key: Callable[[str], Any]) -> list[tuple[Path, int]]:
-    """Files with their classes, sorted by `key` of their names unless these number the rows."""
+def _ordered(folder: Path, num_classes: int, key: Callable[[str], Any], *, numbers: bool) -> list[tuple[Path, int]]:
+    """Files with their classes, sorted by `key` of their names unless these number the rows.
+
+    Args:
+        folder: With the folders of classes.
+        num_classes: Of the data set.
+        key: Of names.
+        numbers: Whether folders that are named by numbers are those classes, and not counted in the order of their names.
+    """
     folders = sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=lambda sub: key(sub.name))
-    numbers = all(sub.name.isascii() and sub.name.isdigit() for sub in folders)
+    numbers = numbers and all(sub.name.isascii() and sub.name.isdigit() for sub in folders)
     class_of = {sub: int(sub.name) if numbers else position for position, sub in enumerate(folders)}
     largest = max(folders, key=lambda sub: class_of[sub])
     if class_of[largest] >= num_classes:
