@@ -238,3 +238,10 @@ def test_a_loss_without_floor_keeps_its_falls() -> None:
     assert sal.rise[0] == pytest.approx(9.5, rel=1e-4)
     both = measure_sal(model, loss_fn, [(torch.ones(1, 1), torch.ones(1))], eps=1.0, both_sides=True)
     assert both.fall[0] == pytest.approx(8.5, rel=1e-4)
+
+
+def test_a_gradient_too_small_to_be_scaled_to_the_ball_is_none() -> None:
+    tiny = torch.full((4,), 1e-40)
+    assert Ball("l2", 10.0).farthest(tiny).tolist() == [0.0] * 4
+    assert Ball("l2", 10.0).farthest(torch.tensor([3e-20, 4e-20])).tolist() == pytest.approx([6.0, 8.0])
+    assert Ball("l2", 10.0).farthest(torch.zeros(2)).tolist() == [0.0, 0.0]

@@ -381,3 +381,11 @@ def test_each_way_of_training_has_learning_curves_of_its_own(tmp_path: Path) -> 
     assert set(drawn) == {"test/acc · dataset.subset=300", "test/acc · dataset.subset=1000"}
     for name, series in drawn.items():
         assert all(({*line.y} == {0.2}) == name.endswith("=300") for line in series)
+
+
+def test_a_metric_that_is_no_number_in_one_epoch_is_a_gap_in_its_curve(tmp_path: Path) -> None:
+    made = [result(poison) for poison in ("clean", "em")]
+    made[1]["epochs"][3]["train/loss"] = None
+    sweep = write_sweep(tmp_path / "sweep", *made)
+    write_page(sweep, *read([sweep]))
+    assert (sweep / "report.html").exists()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.results._sweeps import result, write_sweep
-from unlearnable.distances import geometric_distance, spread_of
+from unlearnable.distances import distance_spread, geometric_distance, spread_of
 from unlearnable.report.build import build
 from unlearnable.report.terminal import print_tables
 from unlearnable.report.words import pm, said
@@ -57,12 +57,43 @@ def test_clean_data_are_the_reference_not_a_method(tmp_path: Path) -> None:
 
 
 def test_a_cell_whose_ud_cannot_be_had_says_why(tmp_path: Path) -> None:
-    made = [result("em", seed=0), result("em", seed=1, epochs=4)]
-    made[1]["config"]["trainer"] = made[0]["config"]["trainer"]
-    made[1]["sal"] = made[0]["sal"]  # six epochs against a clean run of four
+    made = [result("em", seed=0), result("em", seed=1)]
+    made[1]["sal"] = [row[:-1] for row in made[1]["sal"]]  # a layer less than the clean run has
     (cell,) = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
     assert math.isnan(cell.ud)
     assert "same epochs and layers" in cell.note
+
+
+def test_a_run_that_stopped_early_shortens_its_own_cell_alone(tmp_path: Path) -> None:
+    made = [result(poison, seed=seed) for poison in ("em", "ops") for seed in (0, 1, 2)]
+    whole = [cell.spread for cell in cells(read_sweeps([write_sweep(tmp_path / "whole", *made)]))]
+    del made[5]  # no other job has the reference of em's seed 2 in all epochs
+    for key in ("sal", "clean_sal", "loss", "clean_loss"):
+        made[2][key] = made[2][key][:4]
+    made[2] |= {"sal_epochs": [1, 2, 3, 4], "epochs_not_compared": [5, 6]}
+    em, ops = cells(read_sweeps([write_sweep(tmp_path / "sweep", *made)]))
+    own = {entry["seed"]: entry["sal"][:4] for entry in made[:3]}
+    clean = {entry["seed"]: entry["clean_sal"][:4] for entry in made[:3]}
+    assert em.spread == distance_spread(own, clean)
+    assert em.value(GEOMETRIC) == spread_of("geometric", own, clean).value
+    assert ops.spread is not None
+    assert whole[1] is not None
+    assert ops.spread.by_seed == {seed: ud for seed, ud in whole[1].by_seed.items() if seed < 2}
+    assert set(ops.clean) == {0, 1}
+
+
+def test_published_figures_stand_beside_the_method_as_it_is_published(tmp_path: Path) -> None:
+    made = [result("em"), result("em", options={"radius": 16 / 255})]
+    defended = result("em")
+    defended["defense"] = defended["config"]["choices"]["defense"] = "gray"
+    found = {
+        (cell.first.result["defense"], bool(cell.first.variant)): cell.published
+        for sweep, entries in (("a", made[:1]), ("b", made), ("c", [defended]))
+        for cell in cells(read_sweeps([write_sweep(tmp_path / sweep, *entries)]))
+    }
+    assert (found["none", False].ud, found["none", False].test_acc) == (0.139, 0.2078)
+    assert (found["none", True].ud, found["none", True].test_acc) == (None, None)
+    assert (found["gray", False].ud, found["gray", False].test_acc) == (None, 0.9203)
 
 
 def test_every_distance_has_its_interval_and_verdict_over_the_seeds(tmp_path: Path) -> None:

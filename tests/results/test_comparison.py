@@ -115,3 +115,43 @@ def test_trainings_are_told_apart_and_measurements_and_tasks_are_not(tmp_path: P
     found = trainings(cells(_read(tmp_path, made)))
     assert set(found) == {"dataset.subset=300", "dataset.subset=1000"}
     assert {len(family) for family in found.values()} == {4 * len(METHODS)}
+
+
+def test_equal_figures_have_no_order_whichever_job_came_first(tmp_path: Path) -> None:
+    said = {}
+    for poisons in (("ops", "em", "tap"), ("em", "ops", "tap")):
+        made = [result(poison) for poison in poisons]
+        for one in made:
+            if one["poison"] != "tap":  # no learnable layer
+                one["sal"] = [[0.001 for _ in row] for row in one["sal"]]
+        found = cells(_read(tmp_path / poisons[0], made))
+        texts = findings(comparisons(found), found)
+        said[poisons] = next(text for text in texts if "as reported" in text)
+        assert any(text.startswith(f"Lowest UD: {poisons[0]} 0.00 and {poisons[1]} 0.00;") for text in texts)
+    assert {*said.values()} == {
+        "Order of UD, lowest first: here em = ops < tap; as reported (unverified) em < ops < tap: another order, Kendall's "
+        "τ = 0.82 over 3 methods (one seed)."
+    }
+
+
+def test_ways_of_measuring_that_order_nothing_are_named_and_not_counted(tmp_path: Path) -> None:
+    made = [result(poison, eps=eps) for poison in METHODS for eps in (0.01, 0.05)]
+    made += [result(poison, eps=0.1) for poison in ("em", "tap")]
+    found = cells(_read(tmp_path, made))
+    (text,) = [
+        text for text in findings(comparisons(found), found) if text.startswith("Order of the methods by geometric")
+    ]
+    assert "between 2 ways of measuring SAL" in text
+    assert text.endswith("Not comparable, with fewer than three methods or all alike: ε = 0.1.")
+
+
+def test_jobs_and_layers_are_counted_once_in_warnings(tmp_path: Path) -> None:
+    repeated = [write_sweep(tmp_path / name, multi_task("em")) for name in ("a", "b")]
+    records = read_sweeps(repeated)
+    assert any(text.startswith("1 jobs repeat another job's setting") for text in warnings(records, cells(records)))
+    made = [result(poison) for poison in ("clean", "em", "tap")]
+    for one in made:
+        one["clean_sal"][1][2] = None
+    made[0]["sal"] = made[0]["clean_sal"]
+    records = _read(tmp_path / "one", made)
+    assert any(text.startswith("1 layer SALs were not finite") for text in warnings(records, cells(records)))

@@ -127,3 +127,24 @@ def test_a_batch_without_any_value_has_loss_zero_and_a_finite_gradient(
 def test_one_class_an_image_has_the_usual_cross_entropy_to_the_bit() -> None:
     scores, labels = torch.randn(37, 10, generator=seeded(0)), torch.arange(37) % 10
     assert torch.equal(Classification("t", 10).loss(scores, labels), nn.functional.cross_entropy(scores, labels))
+
+
+@pytest.mark.parametrize("task", [Depth("d", 1), Normals("n", 3), Segmentation("s", 3), Classification("c", 3)])
+def test_means_over_batches_do_not_depend_on_where_values_are_missing(task: Task) -> None:
+    draws = torch.Generator().manual_seed(0)
+    maps = torch.rand(40, 3, 4, 4, generator=draws)
+    outputs = torch.rand(40, task.channels, *((4, 4) if task.dense else ()), generator=draws)
+    targets = {
+        "d": 1 + maps[:, :1],
+        "n": torch.nn.functional.normalize(maps - 0.5, dim=1),
+        "s": (3 * maps[:, 0]).long(),
+        "c": (3 * maps[:, 0, 0, 0]).long(),
+    }[task.name]
+    missing = torch.rand(40, generator=draws) < 0.8
+    targets[missing] = torch.nan if targets.is_floating_point() else -1
+    whole, total, count = float(task.loss(outputs, targets)), 0.0, 0
+    for output, target in zip(outputs.split(4), targets.split(4), strict=True):
+        weight = int(task.weight(target))
+        total, count = total + weight * float(task.loss(output, target)), count + weight
+    assert count == int((~missing).sum())
+    assert total / count == pytest.approx(whole, rel=1e-5)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from unlearnable.report.figures.methods import SHOWN
 from unlearnable.report.words import said, signed
-from unlearnable.results.cells import GEOMETRIC, UD, Cell
+from unlearnable.results.cells import GEOMETRIC, NONE, UD, Cell
 from unlearnable.results.comparison import Comparison, stabilities, trainings
-from unlearnable.results.defended import NONE, Defended, defended
-from unlearnable.results.ranking import order, rank_correlation
+from unlearnable.results.defended import Defended, defended
+from unlearnable.results.ranking import in_order, order, rank_correlation
 from unlearnable.results.records import Records
 from unlearnable.results.skill import VERDICTS
 
@@ -37,9 +40,13 @@ def findings(compared: Sequence[Comparison], cells: Sequence[Cell]) -> list[str]
 
 def _order(first: Comparison, distance: str, where: str) -> Iterator[str]:
     found = {cell.first.label: cell for cell in first.methods}
-    names = order(first.distances(distance))
-    if len(names) > 1:
-        low, high = (f"{name} {said(found[name], distance)}" for name in (names[0], names[-1]))
+    values = first.distances(distance)
+    names = order(values)
+    if len({values[name] for name in names}) > 1:
+        low, high = (
+            " and ".join(f"{name} {said(found[name], distance)}" for name in names if values[name] == values[end])
+            for end in (names[0], names[-1])
+        )
         yield f"Lowest {SHOWN[distance]}: {low}; highest: {high}{where}."
 
 
@@ -101,16 +108,17 @@ def _capital(text: str) -> str:
 
 
 def _reported(first: Comparison) -> Iterator[str]:
-    reported = {cell.first.label: ud for cell in first.methods if (ud := cell.published.ud) is not None}
-    if len(reported) > 1:
-        ours = {name: first.distances()[name] for name in reported}
+    known = [cell for cell in first.methods if cell.published.ud is not None and math.isfinite(cell.ud)]
+    reported = {cell.first.label: float(cell.published.ud or 0) for cell in known}
+    if len({*reported.values()}) > 1:
+        ours = {cell.first.label: cell.ud for cell in known}
         agreement = rank_correlation(list(ours.values()), list(reported.values()))
-        seeds = min(len(cell.runs) for cell in first.methods if cell.first.label in reported)
-        few = " (one seed)" if seeds == 1 else ""
-        same = "the same order" if order(ours) == order(reported) else "another order"
+        few = " (one seed)" if min(len(cell.runs) for cell in known) == 1 else ""
+        here, there = in_order(ours), in_order(reported)
+        same = "the same order" if here == there else "another order"
         # Two methods always agree or disagree fully.
-        tau = f", Kendall's τ = {signed(agreement.tau)} over {agreement.n} methods" if agreement.n > 2 else ""
-        here, there = " < ".join(order(ours)), " < ".join(order(reported))
+        told = agreement.n > 2 and math.isfinite(agreement.tau)
+        tau = f", Kendall's τ = {signed(agreement.tau)} over {agreement.n} methods" if told else ""
         yield (f"Order of UD, lowest first: here {here}; as reported (unverified) {there}: {same}{tau}{few}.")
 
 
@@ -124,8 +132,12 @@ def _stability(cells: Sequence[Cell], distance: str) -> Iterator[str]:
                 if least[2] > 1 - 1e-9
                 else f"mean Kendall's τ = {signed(stability.mean_tau)}, {lowest}"
             )
-            ways = f"{len(stability.settings)} ways of measuring SAL{where}"
-            yield f"Order of the methods by {SHOWN[distance]} between {ways}: {agreement}."
+            ways = f"{len(stability.compared)} ways of measuring SAL{where}"
+            others = [name for name in stability.settings if name not in stability.compared]
+            left = (
+                f" Not comparable, with fewer than three methods or all alike: {', '.join(others)}." if others else ""
+            )
+            yield f"Order of the methods by {SHOWN[distance]} between {ways}: {agreement}.{left}"
 
 
 def _skills(cells: Sequence[Cell]) -> Iterator[str]:
@@ -165,18 +177,27 @@ def warnings(records: Records, cells: Sequence[Cell]) -> list[str]:
         texts.append(f"One seed only for {names}: no spread and no verdict there.")
     texts += list(dict.fromkeys(f"{cell.first.label}: {cell.note}" for cell in cells if cell.note))
     texts += undefined_skills(cells) + _arbitrary(records)
-    left_out = sum(int(run.result.get("left_out") or 0) for run in records.runs)
-    if left_out:
+    if left_out := _not_finite(records):
         texts.append(
             f"{left_out} layer SALs were not finite (a loss overflowed); they are left out of both runs that are compared."
         )
     texts += _shortened(records) + _two_references(records)
-    if records.repeated:
+    if repeated := list(dict.fromkeys(records.repeated)):  # once, of however many tasks
         texts.append(
-            f"{len(records.repeated)} jobs repeat another job's setting and seed; the last one counts. Left out: "
-            f"{', '.join(records.repeated[:5])}{' …' if len(records.repeated) > 5 else ''}."
+            f"{len(repeated)} jobs repeat another job's setting and seed; the last one counts. Left out: "
+            f"{', '.join(repeated[:5])}{' …' if len(repeated) > 5 else ''}."
         )
     return texts
+
+
+def _not_finite(records: Records) -> int:
+    """How many SALs are no numbers, each run's once: clean runs are the reference of many."""
+    found: dict[Any, int] = {}
+    for run in records.runs:
+        for of, sal in ((run.measurement, run.sal), (run.reference, run.clean_sal)):
+            place = (run.task, of) if of else (run.task, run.folder, sal is run.sal)
+            found[place] = max(found.get(place, 0), int((~np.isfinite(sal)).sum()))
+    return sum(found.values())
 
 
 def _arbitrary(records: Records) -> list[str]:

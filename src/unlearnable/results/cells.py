@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -18,6 +18,8 @@ from unlearnable.results.skill import Skill, skill
 
 #: The distances that tables and figures show; `distances` of a result has more.
 UD, GEOMETRIC = "ud", "geometric"
+#: The defence of runs that have none.
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,13 @@ class Cell:
 
     @property
     def published(self) -> Published:
-        """What papers give for its method on its data set."""
-        return published(str(self.first.result["dataset"]), str(self.first.result["poison"]))
+        """What papers give for its method, as it is published, on its data set under its defence."""
+        if self.first.variant:
+            return Published()
+        found = published(str(self.first.result["dataset"]), str(self.first.result["poison"]))
+        if (defense := str(self.first.result["defense"])) == NONE:
+            return found
+        return replace(found, ud=None, test_acc=found.defended.get(defense), test_acc_iss=None)
 
     @property
     def ud(self) -> float:
@@ -125,9 +132,12 @@ def cells(records: Records) -> list[Cell]:
 
 
 def _cell(records: Records, runs: Sequence[Run]) -> Cell:
-    clean, clean_losses = records.clean_runs(runs)
-    own = {run.seed: run.sal for run in runs}
-    losses = {run.seed: found for run in runs if (found := run.losses) is not None}
+    # A run that stopped early shortens what its cell is compared over, and no other's.
+    epochs = sorted(set.intersection(*({*run.sal_epochs} for run in runs)))
+    places = {run.seed: run.places(epochs) for run in runs}
+    clean, clean_losses = records.clean_runs(runs, epochs)
+    own = {run.seed: run.sal[places[run.seed]] for run in runs}
+    losses = {run.seed: found[places[run.seed]] for run in runs if (found := run.losses) is not None}
     spread, note, spreads = None, "", {}
     try:
         spread = distance_spread(own, clean)

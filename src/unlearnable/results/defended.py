@@ -11,13 +11,11 @@ from statistics import mean, median
 import numpy as np
 from jaxtyping import Float64
 
-from unlearnable.results.cells import GEOMETRIC, Cell, figure
+from unlearnable.results.cells import GEOMETRIC, NONE, Cell, figure
 from unlearnable.results.comparison import by_defense, defense_label
 from unlearnable.results.published import published
 from unlearnable.results.ranking import RankCorrelation, order, rank_correlation
 
-#: The name of no defence.
-NONE = "none"
 #: Shares of what a poison takes are undefined where it takes less test accuracy than this: they would be noise.
 LEAST_TAKEN = 0.05
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -117,6 +118,12 @@ class RankingStability:
         return float(np.nanmean(pairs)) if np.isfinite(pairs).any() else math.nan
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """The settings whose order can be compared with another's."""
+        others = self.tau[~np.eye(len(self.settings), dtype=bool)].reshape(len(self.settings), -1)
+        return tuple(name for name, own in zip(self.settings, np.isfinite(others).any(1), strict=True) if own)
+
+    @property
     def least(self) -> tuple[str, str, float] | None:
         """The two settings that agree least, with their τ."""
         upper = np.where(np.triu(np.ones_like(self.tau), 1) > 0, self.tau, np.nan)
@@ -155,3 +162,10 @@ def ranking_stability(values: Mapping[str, Mapping[str, float]]) -> RankingStabi
 def order(values: Mapping[str, float]) -> Sequence[str]:
     """The methods from the lowest figure to the highest; those without one are left out."""
     return sorted((method for method, value in values.items() if math.isfinite(value)), key=lambda name: values[name])
+
+
+def in_order(values: Mapping[str, float]) -> str:
+    """The same in words, methods with equal figures by name: `em = ops < tap`."""
+    names = sorted(order(values), key=lambda name: (values[name], name))
+    signs = ["=" if values[one] == values[other] else "<" for one, other in pairwise(names)]
+    return "".join([*names[:1], *(f" {sign} {name}" for sign, name in zip(signs, names[1:], strict=True))])

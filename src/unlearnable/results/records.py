@@ -132,9 +132,19 @@ class Run:
 
     @property
     def epoch_metrics(self) -> list[dict[str, float]]:
-        """Training and test metrics of every epoch."""
+        """Training and test metrics of every epoch; NaN where one is no number."""
         epochs = self.result.get("epochs", [])
-        return [{k: v for k, v in epoch.items() if k.startswith(("train/", "test/"))} for epoch in epochs]
+        return [{k: number(v) for k, v in epoch.items() if k.startswith(("train/", "test/"))} for epoch in epochs]
+
+    @property
+    def sal_epochs(self) -> list[int]:
+        """The epochs of `sal` and `clean_sal`: those that were measured in both runs."""
+        return list(self.result["sal_epochs"])
+
+    def places(self, epochs: Sequence[int]) -> list[int] | None:
+        """The rows of these epochs in SAL and losses; None if one of them is not there."""
+        own = {epoch: place for place, epoch in enumerate(self.sal_epochs)}
+        return [own[epoch] for epoch in epochs] if {*epochs} <= {*own} else None
 
 
 @dataclass(frozen=True)
@@ -190,14 +200,17 @@ class Records:
             cells[run.cell].append(run)
         return dict(cells)
 
-    def clean_runs(self, runs: Sequence[Run]) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    def clean_runs(
+        self, runs: Sequence[Run], epochs: Sequence[int]
+    ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
         """Seed → SAL, and seed → losses, of every clean run in the setting of one cell's `runs`, whichever job it was made for.
 
-        A run's own reference goes before another's of the same seed. Losses are missing where no result says them.
+        A run's own reference goes before another's of the same seed. Losses are missing where no result says them, and
+        clean runs that are not known in all of the `epochs`.
         """
-        setting = self._in_setting(runs)
-        sal = {run.seed: run.clean_sal for run in setting}
-        return sal, {run.seed: losses for run in setting if (losses := run.clean_losses) is not None}
+        known = [(run, places) for run in self._in_setting(runs) if (places := run.places(epochs)) is not None]
+        sal = {run.seed: run.clean_sal[places] for run, places in known}
+        return sal, {run.seed: found[places] for run, places in known if (found := run.clean_losses) is not None}
 
     def clean_metrics(self, runs: Sequence[Run]) -> dict[int, float]:
         """Seed → test metric of the same clean runs; NaN where it is no number."""

@@ -66,8 +66,8 @@ class Task(ABC):
         """
 
     def weight(self, target: Tensor) -> int | Tensor:
-        """What a batch counts where losses of batches are averaged, as a whole number: by default its samples."""
-        return len(target)
+        """What a batch counts where losses of batches are averaged, as a whole number: by default its samples with a value."""
+        return self.known(target).reshape(len(target), -1).any(1).sum()
 
     @abstractmethod
     def metrics(self) -> dict[str, torchmetrics.Metric]:

@@ -65,8 +65,11 @@ class Ball:
         return shift * torch.where(length <= self.radius, 1.0, self.radius / length)
 
     def farthest(self, direction: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The point of the ball that goes farthest along ``direction``: ``argmax_v ⟨direction, v⟩``; 0 for direction 0."""
+        """The point of the ball that goes farthest along ``direction``: ``argmax_v ⟨direction, v⟩``; 0 for direction 0.
+
+        A direction is 0 where its numbers are too small to be scaled up to the radius: those of a loss that is saturated.
+        """
         if self.norm == "linf":
             return self.radius * direction.sign()
-        length = vector_norm(direction, "l2")
-        return direction * torch.where(length > 0, self.radius / length, 0.0)
+        factor = self.radius / vector_norm(direction, "l2")
+        return direction * torch.where(factor <= torch.finfo(direction.dtype).max, factor, 0.0)
