@@ -88,13 +88,17 @@ class Stages:
         self._nodes = dict(zip(self.measures, [config.sal, *config.measure.values()], strict=True))
 
     def check_methods(self, poison: Poison, data: DataModule) -> None:
-        """Checks the poison and the defence against the data, before anything is stored.
+        """Checks the poison and the defence against the data, and callbacks, before anything is stored.
 
         Raises:
             ValueError: if they do not go together.
         """
         poison.check(self._poisoned_from(data))
         self.defense.check(data.train)
+        self._check_monitors()
+
+    def _check_monitors(self) -> None:
+        """Refuses callbacks that go by what is measured: keys of trainings would have to hold all that it depends on."""
         measured = {*self.measures, "ud"}
         for name, node in plain(self.config.callbacks).items():
             monitor = node.get("monitor") if isinstance(node, Mapping) else None
