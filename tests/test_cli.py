@@ -167,3 +167,13 @@ def test_help_and_cfg_need_no_heavy_library(tmp_path: Path) -> None:
     helped = run("--help", store=tmp_path)
     assert "poison=em,ops,tap eps=0.01,0.05" in helped.stdout
     assert "poison: " in helped.stdout
+
+
+def test_a_grid_that_is_not_used_is_said(tmp_path: Path) -> None:
+    asked = ("experiment=[smoke,seeds]", "logger=none", "stage=poison", "poison=clean")
+    done = run(*asked, f"hydra.run.dir={tmp_path}/job", store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert "The grid of this experiment (seed) is not used: it takes -m, and an experiment a sweep." in done.stdout
+    done = run("-m", *asked, "seed=0,1", f"hydra.sweep.dir={tmp_path}/jobs", store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert "is not used" not in done.stdout

@@ -120,3 +120,8 @@ def test_every_way_to_measure_sal_builds(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_file_opens_with_a_comment_that_says_what_it_is(path: Path) -> None:
     assert path.read_text().lstrip().startswith("#")
+
+
+def test_the_published_measurement_takes_the_batches_of_training() -> None:
+    assert chosen("sal=published").sal.batch_size == chosen("sal=published").dataset.batch_size == 128
+    assert chosen("sal=published", "dataset.batch_size=32").sal.batch_size == 32

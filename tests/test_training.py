@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from unlearnable.callbacks.distances import epoch_figures
 from unlearnable.callbacks.divergence import DivergenceWarning
 from unlearnable.callbacks.trajectory import TrajectoryWriter, kept_epochs, read_epochs, read_weights, weights_name
 from unlearnable.data.digits import Digits
+from unlearnable.data.samples import Samples
 from unlearnable.distances import learnability_threshold, learnable_layers
 from unlearnable.measures.sal import measure_sal
 from unlearnable.measures.sal.measure import SharpnessAwareLearnability
 from unlearnable.measures.sal.solvers.fast import Fast
 from unlearnable.models.module import TaskModule
+from unlearnable.models.multi_head import make_multi_task_net
+from unlearnable.models.tiny_resnet import tiny_resnet
 from unlearnable.tasks import Classification
 from unlearnable.training import fit, revisit
 
@@ -119,6 +123,49 @@ def test_an_interrupted_run_goes_on_to_the_same_weights_bit_by_bit(uninterrupted
         resumed, whole = (load_file(folder / weights_name(epoch)) for folder in (tmp_path, uninterrupted))
         assert all(torch.equal(resumed[name], whole[name]) for name in whole)
     assert [e.metrics for e in read_epochs(tmp_path)] == [e.metrics for e in read_epochs(uninterrupted)]
+
+
+def with_plateau() -> TaskModule:
+    """Its learning rate falls in every epoch."""
+    module = make_module()
+    module.scheduler = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.1, patience=0, threshold=1e3)
+    return module
+
+
+def with_memory() -> TaskModule:
+    """Its aggregator remembers how alike the tasks' gradients were."""
+    pytest.importorskip("torchjd")
+    tasks = {"class": Classification("class", 10), "again": Classification("again", 10)}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = make_multi_task_net(lambda _: tiny_resnet(1, width=4), tasks)
+    return TaskModule(net, tasks, optimizer=partial(torch.optim.SGD, lr=0.1), aggregator="gradvac")
+
+
+def two_labels() -> Digits:
+    class Twice(Digits):
+        def load(self) -> tuple[Samples, Samples]:
+            tasks = {name: Classification(name, 10) for name in ("class", "again")}
+            return tuple(
+                replace(part, targets={"class": part.targets, "again": 9 - part.targets}, tasks=tasks)
+                for part in super().load()
+            )
+
+    return Twice(subset=60, test_subset=20, batch_size=20)
+
+
+@pytest.mark.parametrize(("make", "data"), [(with_plateau, make_data), (with_memory, two_labels)])
+def test_schedules_and_aggregators_that_remember_go_on_too(tmp_path: Path, make: Any, data: Any) -> None:
+    found = []
+    for name, breaks in (("whole", []), ("cut", [InterruptAt(2)])):
+        arguments = {"make_trainer": make_trainer, "folder": tmp_path / name, "seed": 0, "loggers": []}
+        (tmp_path / name).mkdir()
+        if breaks:
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                fit(make(), data(), callbacks=breaks, **arguments)
+        fit(make(), data(), callbacks=[], **arguments)
+        found.append(load_file(tmp_path / name / weights_name(EPOCHS)))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_measuring_changes_nothing_in_the_trained_model(uninterrupted: Path, tmp_path: Path) -> None:

@@ -143,6 +143,22 @@ def test_skips_need_the_maps_of_stages() -> None:
         make_multi_task_net(lambda classes: Plain(), TASKS, skips=True)
 
 
+def test_a_network_that_takes_one_size_alone_is_asked_for_it() -> None:
+    class Fixed(nn.Module):
+        img_size = (16, 16)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 5, 4, 4)
+
+        def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.shape[-2:] == (16, 16)
+            return self.conv(images)
+
+    net = make_multi_task_net(lambda _: Fixed(), {"depth": Depth("depth", 1)}, width=4)
+    assert net(torch.rand(2, 3, 16, 16))["depth"].shape == (2, 1, 16, 16)
+
+
 def test_the_widths_of_heads_are_checked() -> None:
     with pytest.raises(ValueError, match="head_width"):
         make_multi_task_net(backbone, TASKS, width=0)

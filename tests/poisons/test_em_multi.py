@@ -128,3 +128,21 @@ def test_data_with_one_task_or_without_classes_will_do() -> None:
         alone = Samples(clean.inputs, clean.targets[name], {name: TASKS[name]})
         poisoned = poison(max_rounds=1).apply(alone, seed=0)
         assert (poisoned.inputs != clean.inputs).flatten(1).any(1).all()
+
+
+def test_an_aggregator_that_remembers_sees_each_picture_as_its_first() -> None:
+    pytest.importorskip("torchjd")
+    method = EMMulti(surrogate=partial(tiny_resnet, width=4), radius=RADIUS, aggregator="gradvac")
+    combine = method._combiner(2)
+    weights = torch.randn(2, 6, 3 * 4 * 4, generator=torch.Generator().manual_seed(0))
+
+    def of(rows: torch.Tensor) -> torch.Tensor:
+        noise = torch.zeros(len(rows), 3, 4, 4, requires_grad=True)
+        losses = torch.stack([(noise.flatten(1) * weight[rows]).sum() / len(rows) for weight in weights])
+        torch.manual_seed(0)
+        return combine(losses, noise)
+
+    together = of(torch.arange(6))
+    for row in range(6):
+        for _ in range(2):  # whatever came before
+            torch.testing.assert_close(of(torch.tensor([row]))[0].norm(), together[row].norm(), rtol=1e-4, atol=1e-6)

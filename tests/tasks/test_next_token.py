@@ -51,6 +51,11 @@ def test_perplexity_and_accuracy_are_over_the_tokens_of_all_batches() -> None:
     metrics.update(torch.zeros(1, 2, 4), torch.tensor([[-1, -1]]))  # a text of one word
     found = metrics.compute()
     assert float(found["perplexity"]) == pytest.approx(2**1.25)
+    # A token whose probability single precision can not hold counts with its cross-entropy.
+    metrics, scores = TaskMetrics(NextToken("t", 4)), torch.zeros(1, 2, 4)
+    scores[..., 0] = 120.0
+    metrics.update(scores, torch.tensor([[1, 0]]))
+    assert float(metrics.compute()["perplexity"].log()) == pytest.approx(60.0)
     assert float(found["token_acc"]) == pytest.approx(3 / 4)
 
 

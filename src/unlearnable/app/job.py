@@ -50,6 +50,11 @@ def run_job(config: DictConfig) -> float | None:
             "(hydra/launcher=%s), or sweep one experiment.",
             hydra.runtime.choices.get("hydra/launcher"),
         )
+    asked_for = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    if unused := [name for name in hydra.sweeper.get("params") or {} if name not in asked_for]:
+        log.warning(
+            "The grid of this experiment (%s) is not used: it takes -m, and an experiment a sweep.", ", ".join(unused)
+        )
     stops = None
     try:
         with stopping() as stops, leased(folder / ".lease", wait=False, patience=1.5 * LEASE_SECONDS):

@@ -83,7 +83,12 @@ class TaskModule(LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.tasks = dict(tasks)
         self.weighting = WEIGHTINGS[weighting](list(tasks))
-        self.aggregator: Any = None if aggregator is None else make_aggregator(aggregator, len(tasks))
+        if aggregator is not None and tune == "head":
+            raise ValueError(
+                f"`task.aggregator` = {aggregator} combines gradients on the shared layers, and `model.tune` = head has none."
+            )
+        # In a list, so that it is no part of the network: some keep moving averages, which no fresh one could take over.
+        self._aggregators = [] if aggregator is None else [make_aggregator(aggregator, len(tasks))]
         self.defense, self.seed = defense or NoDefense(), seed
         self.defense.setup(self.tasks)
         classes = {name: task for name, task in tasks.items() if isinstance(task, Classification)}
@@ -129,6 +134,17 @@ class TaskModule(LightningModule):
                 "`task.aggregator` takes each batch's unscaled gradients: it needs trainer.accumulate_grad_batches=1 "
                 "and a precision other than 16-mixed."
             )
+
+    @property
+    def aggregator(self) -> Any:
+        """TorchJD's, or None."""
+        return next(iter(self._aggregators), None)
+
+    @override
+    def on_train_epoch_start(self) -> None:
+        # What it remembers of steps begins anew with each epoch, so that a resumed run is the same.
+        if hasattr(self.aggregator, "reset"):
+            self.aggregator.reset()
 
     @override
     def training_step(self, batch: tuple[Any, Any], batch_idx: int) -> Tensor:
@@ -199,7 +215,16 @@ class TaskModule(LightningModule):
         self._graph = None
 
     @override
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):  # see `on_train_epoch_end`
+            super().lr_scheduler_step(scheduler, metric)
+
+    @override
     def on_train_epoch_end(self) -> None:
+        scheduler = None if self._trainer is None else self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Lightning does it after the check point, so that a resumed run would lack a step.
+            scheduler.step(self.trainer.callback_metrics["train/loss"].item())
         if not self._epoch_losses:
             return
         # Read here, once: a number read in each step would make a GPU wait each time.

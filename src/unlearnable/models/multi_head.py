@@ -182,7 +182,8 @@ def make_multi_task_net(
     skips = switch("task.skips", skips)
     width = whole("task.head_width", width, at_least=1, what="a number of channels")
     encoder: Any = make_encoder(backbone(1))
-    side = 64
+    sizes = (getattr(module, "img_size", None) for module in encoder.modules())  # of networks that take one size alone
+    side = next((size if isinstance(size, int) else size[0] for size in sizes if size), 64)
     encoder.eval()
     with torch.no_grad():
         blank = torch.zeros(1, 3, side, side)

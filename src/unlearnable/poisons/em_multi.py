@@ -162,12 +162,18 @@ class EMMulti(ImagePoison):
             return lambda losses, noise: torch.autograd.grad(losses.sum(), noise)[0]
         aggregate = make_aggregator(self.aggregator, tasks, what="poison.aggregator")
 
+        def alone(jacobian: Tensor) -> Tensor:
+            if hasattr(aggregate, "reset"):  # what it remembers is of another image
+                aggregate.reset()
+            combined: Tensor = aggregate(jacobian)
+            return combined
+
         def combine(losses: Tensor, noise: Tensor) -> Tensor:
             rows = [torch.autograd.grad(loss, noise, retain_graph=True)[0].flatten(1) for loss in losses]
             # [images, tasks, pixels]; a batch's mean makes each image's gradient 1/n of its own, which would come
             # near to the solvers' tolerance.
             jacobians = torch.stack(rows, dim=1) * len(noise)
-            return torch.stack([aggregate(jacobian) for jacobian in jacobians]).view_as(noise)
+            return torch.stack([alone(jacobian) for jacobian in jacobians]).view_as(noise)
 
         return combine
 

@@ -10,11 +10,19 @@ import torchmetrics
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.text import Perplexity
+from torchmetrics import MeanMetric
 from typing_extensions import override
 
 from unlearnable.tasks.base import Metric, Task
 from unlearnable.tasks.classification import Accuracy
+
+
+class _Perplexity(MeanMetric):
+    """exp of the mean cross-entropy; torchmetrics' takes the logarithm of probabilities, of which small ones are 0."""
+
+    @override
+    def compute(self) -> Tensor:
+        return super().compute().exp()
 
 
 @dataclass(frozen=True)
@@ -55,13 +63,16 @@ class NextToken(Task):
 
     @override
     def metrics(self) -> dict[str, torchmetrics.Metric]:
-        return {"perplexity": Perplexity(), "token_acc": Accuracy()}
+        return {"perplexity": _Perplexity(), "token_acc": Accuracy()}
 
     @override
     def judged(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, ...]]:
         known = self.known(target)
         scores, tokens = output[known], target[known]
-        return {"perplexity": (scores[None], tokens[None]), "token_acc": (scores, tokens)}
+        return {
+            "perplexity": (F.cross_entropy(scores.float(), tokens, reduction="none"),),
+            "token_acc": (scores, tokens),
+        }
 
     @override
     def priors(self, target: Int64[Tensor, "n l"]) -> dict[str, Tensor]:
