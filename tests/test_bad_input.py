@@ -8,7 +8,7 @@ import pytest
 
 from tests._inputs import composed
 from tests.data._inputs import write_hub
-from unlearnable.app.job import _message
+from unlearnable.app.job import message_of as message
 from unlearnable.experiment import run
 
 
@@ -19,7 +19,7 @@ def message_of(folder: Path, *overrides: str) -> str:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the message is what each test checks
         run(config, folder=folder)
     assert not store.exists()
-    return _message(caught.value)
+    return message(caught.value)
 
 
 @pytest.mark.parametrize("eps", ["0", "-0.05", "nan", "inf"])

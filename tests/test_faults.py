@@ -21,7 +21,7 @@ import pytest
 
 from tests.test_job import job, made
 from unlearnable import training
-from unlearnable.app.job import _message
+from unlearnable.app.job import message_of
 from unlearnable.callbacks import Measuring
 from unlearnable.experiment import run
 from unlearnable.poisons.em import EM
@@ -68,7 +68,7 @@ def started(store: Path, folder: Path, before: Callable[[], None] | None = None)
                 before()
             work(store, folder)
         except Exception as error:
-            (folder / "error.txt").write_text(_message(error))
+            (folder / "error.txt").write_text(message_of(error))
             os._exit(1)
         os._exit(0)
 
