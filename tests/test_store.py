@@ -16,6 +16,7 @@ import pytest
 
 from unlearnable import store as store_module
 from unlearnable.files import finite, whole_file, write_atomically
+from unlearnable.leases import leased
 from unlearnable.store import Store, StoreWarning, file_digest
 
 
@@ -257,3 +258,23 @@ def test_an_entry_that_vanishes_while_it_is_read_is_none(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("unlearnable.store.os.utime", evicted)
     assert store.find("thing", 0) is None
+
+
+def test_the_lease_of_a_maker_that_was_killed_after_its_work_goes_with_the_entrys_next_use(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    entry = store.obtain("thing", 0, put("a"))
+    lease = tmp_path / "leases" / f"thing-{entry.digest}"
+
+    def killed() -> None:
+        with leased(lease):
+            os._exit(0)
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert lease.exists()
+    store.obtain("thing", 0, put("b"))
+    assert not lease.exists()
+    with leased(lease):  # one that lives keeps it
+        store.obtain("thing", 0, put("b"))
+        assert lease.exists()

@@ -22,7 +22,7 @@ from typing import Any
 
 from unlearnable.files import remove_temporaries, write_atomically
 from unlearnable.identity import digest_of
-from unlearnable.leases import leased, repeating
+from unlearnable.leases import TakenError, leased, repeating
 from unlearnable.options import Number, number, switch
 
 _MANIFEST = "entry.json"
@@ -225,6 +225,10 @@ class Store:
         entry = self.find(kind, key)
         if entry is None or (enough is not None and not enough(entry.path)):
             return None
+        lease = self.root / "leases" / f"{kind}-{entry.digest}"
+        if lease.exists():  # of a process that was killed after it had made the entry, or of one that is at it again
+            with suppress(TakenError), leased(lease, wait=False):
+                pass
         self._log("reused", kind, entry.digest)
         return entry
 
