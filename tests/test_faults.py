@@ -24,6 +24,7 @@ from unlearnable import training
 from unlearnable.app.job import message_of
 from unlearnable.callbacks import Measuring
 from unlearnable.experiment import run
+from unlearnable.files import remove_temporaries
 from unlearnable.poisons.em import EM
 from unlearnable.report import build as report
 from unlearnable.store import Store
@@ -52,6 +53,7 @@ DEATHS = (
 def work(store: Path, folder: Path) -> None:
     """A poison with a training of its own, two trainings, four measurements, and the report."""
     config = job(store, "poison=em", "poison.max_rounds=2", "poison.surrogate_steps=2", "poison.noise_steps=2")
+    remove_temporaries(folder)  # as `run_job` does
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         run(config, folder=folder)
