@@ -17,7 +17,7 @@ from unlearnable.defenses import Defense, NoDefense
 from unlearnable.models.judging import TaskMetrics
 from unlearnable.models.multi_head import Backbone, MultiTaskNet, make_multi_task_net
 from unlearnable.models.pretrained import start_from
-from unlearnable.models.weighting import WEIGHTINGS, make_aggregator
+from unlearnable.models.weighting import WEIGHTINGS, forget, make_aggregator
 from unlearnable.options import Number
 from unlearnable.tasks import Classification, JointLoss, Task, TaskLoss, choose_tasks, of_task
 
@@ -142,9 +142,7 @@ class TaskModule(LightningModule):
 
     @override
     def on_train_epoch_start(self) -> None:
-        # What it remembers of steps begins anew with each epoch, so that a resumed run is the same.
-        if hasattr(self.aggregator, "reset"):
-            self.aggregator.reset()
+        forget(self.aggregator)  # with each epoch, so that a resumed run is the same
 
     @override
     def training_step(self, batch: tuple[Any, Any], batch_idx: int) -> Tensor:

@@ -120,3 +120,9 @@ def make_aggregator(name: str, tasks: int, *, what: str = "task.aggregator") -> 
         raise ImportError(
             f"`{what}` = {name} needs TorchJD and its solvers: pip install unlearnable[multitask]."
         ) from error
+
+
+def forget(aggregator: Any) -> None:
+    """Has an aggregator that remembers earlier steps, as `gradvac` and `nashmtl` do, begin anew."""
+    if hasattr(aggregator, "reset"):
+        aggregator.reset()

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from unlearnable.options import Number, number, switch, whole
+from unlearnable.poisons.base import check_finite
 from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.checkpoint import Checkpoint
@@ -90,7 +91,7 @@ class EM(ImagePoison):
         for turn in data.bar(range(checkpoint.restore(), self.max_rounds), "EM: rounds"):
             model.train()
             # Streams per round, so that a resumed generation meets the same batches, and a surrogate's dropout.
-            torch.manual_seed(data.stream("em", "network", turn).initial_seed())
+            data.seed_networks("em", turn)
             batches = data.endless(self.train_batch_size, shuffle=data.stream("em", "order", turn))
             for _, batch in zip(range(self.surrogate_steps), batches, strict=False):
                 images = (batch.images + self._look_up(noise, batch)).clamp_(0, 1)
@@ -98,6 +99,7 @@ class EM(ImagePoison):
                 fabric.backward(F.cross_entropy(model(images), batch.labels))
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)  # as the public code does
                 optimizer.step()
+            check_finite(net)
             with frozen(net):
                 draws = data.stream("em", "objective", turn, device=data.device)
                 for batch in data.batches(self.batch_size):

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from unlearnable.data.samples import Samples
 from unlearnable.models.multi_head import make_multi_task_net
-from unlearnable.models.weighting import make_aggregator
+from unlearnable.models.weighting import forget, make_aggregator
 from unlearnable.options import Number, number, whole
+from unlearnable.poisons.base import check_finite
 from unlearnable.poisons.image.base import ImagePoison, Perturb
 from unlearnable.poisons.image.budget import Norm, project, steepest_step
 from unlearnable.poisons.image.checkpoint import Checkpoint
@@ -111,8 +112,7 @@ class EMMulti(ImagePoison):
             self._start(data, net, objective, noise, scale)
         for turn in data.bar(range(first, self.max_rounds), "EMMulti: rounds"):
             model.train()
-            # The surrogate's dropout, which does not depend on how many rounds this process has done.
-            torch.manual_seed(data.stream("em_multi", "network", turn).initial_seed())
+            data.seed_networks("em_multi", turn)
             batches: Iterator[Batch] = data.endless(
                 self.train_batch_size, shuffle=data.stream("em_multi", "order", turn)
             )
@@ -122,6 +122,7 @@ class EMMulti(ImagePoison):
                 fabric.backward((objective(outputs, objective.of(batch)) / scale).mean())
                 nn.utils.clip_grad_norm_(net.parameters(), 5.0)
                 optimizer.step()
+            check_finite(net)
             total = torch.zeros_like(scale)
             with frozen(net):
                 for batch in data.batches(self.batch_size):
@@ -163,8 +164,7 @@ class EMMulti(ImagePoison):
         aggregate = make_aggregator(self.aggregator, tasks, what="poison.aggregator")
 
         def alone(jacobian: Tensor) -> Tensor:
-            if hasattr(aggregate, "reset"):  # what it remembers is of another image
-                aggregate.reset()
+            forget(aggregate)  # what it remembers is of another image
             combined: Tensor = aggregate(jacobian)
             return combined
 

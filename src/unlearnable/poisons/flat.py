@@ -81,8 +81,7 @@ class Flat(TrainedPoison):
             batch.put(noise, random_start(batch.images, self.radius, self.norm, draws))
         checkpoint = Checkpoint(data, "flat", {}, {"noise": noise})
         for turn in data.bar(range(checkpoint.restore(), self.rounds), "Flat: rounds"):
-            # A round's network does not depend on how many were drawn before it in this process.
-            torch.manual_seed(data.stream("flat", "network", turn).initial_seed())
+            data.seed_networks("flat", turn)
             nets = self.networks(self._with_noise(data, noise, turn), self.epochs - self.first_epoch + 1)
             for batch in data.batches(self.batch_size):
                 found = descend(

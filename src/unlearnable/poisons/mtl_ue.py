@@ -159,8 +159,7 @@ class MTLUE(ImagePoison):
             scale.copy_(self._first_losses(data, nets[-1], objective))
         for epoch in data.bar(range(first, self.epochs), "MTLUE: epochs"):
             optimizer.param_groups[0]["lr"] = self.lr * 0.1 ** sum(epoch >= part * self.epochs for part in (0.6, 0.8))
-            # Dropout, which does not depend on how many epochs this process has done.
-            torch.manual_seed(data.stream("mtl_ue", "network", epoch).initial_seed())
+            data.seed_networks("mtl_ue", epoch)
             model.train()
             for net in nets:
                 freeze(net)

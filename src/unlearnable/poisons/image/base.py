@@ -144,6 +144,8 @@ class ImagePoison(Poison):
     def _write(self, data: TrainingSet, rows: Tensor, perturb: Perturb) -> Tensor:
         """Perturbs the rows batch by batch; those that an interrupted call finished are skipped."""
         parts = self.worked_on(data, rows).split(self.images_at_once(data))
+        written = torch.zeros(len(data), dtype=torch.bool)
+        written[rows] = True
         poisoned, finished = _open_result(data, len(parts))
         for place, part in enumerate(data.bar(parts, f"{type(self).__name__}: images")):
             if not finished[place]:
@@ -155,7 +157,7 @@ class ImagePoison(Poison):
                         f"{int(part[-1])}. A network that it is made on has diverged or overflows; `poison.lr` is the "
                         "first thing to lower."
                     )
-                own = torch.isin(part, rows)
+                own = written[part]
                 poisoned[part[own]] = round_to_grid(batch.levels, noise, self.radius, self.norm).cpu()[own]
                 finished[place] = 1
         return poisoned if poisoned.nbytes > RESIDENT_BYTES else poisoned.clone()

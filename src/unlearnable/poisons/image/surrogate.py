@@ -126,8 +126,11 @@ def freeze(net: nn.Module) -> nn.Module:
 
 @contextmanager
 def frozen(net: nn.Module) -> Iterator[nn.Module]:
-    """Within the block: eval mode, no gradients to the parameters; afterwards train mode and gradients again."""
-    freeze(net)
+    """Within the block: eval mode, no gradients to the parameters; afterwards train mode and gradients again.
+
+    Unlike `freeze` it does not look at the weights, for which each step of a training would wait for a GPU.
+    """
+    net.eval().requires_grad_(False)
     try:
         yield net
     finally:

@@ -112,6 +112,13 @@ class TrainingSet:
         digest = hashlib.sha256("/".join(map(str, (self.seed, *purpose))).encode()).digest()
         return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
+    def seed_networks(self, method: str, turn: int) -> None:
+        """Seeds the global generators, which networks draw from (initialisation, dropout), for a round of a method.
+
+        So that they do not depend on how many rounds this process has done.
+        """
+        torch.manual_seed(self.stream(method, "network", turn).initial_seed())
+
     def read(self, rows: Int64[Tensor, " b"]) -> Batch:
         """Returns the images and labels of these rows."""
         index = sent(rows, self.device)
